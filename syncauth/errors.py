@@ -1,0 +1,275 @@
+"""
+Every exception syncauth raises, in one tree, grouped by who must act.
+
+SyncAuthError
+├── UsageError
+│   ├── InvalidState
+│   ├── Closed
+│   ├── InvalidConfig
+│   ├── NotLoggedInError
+│   └── TableNotTrackable
+├── AuthError
+│   ├── CredentialsRefused
+│   ├── AccountNameInUse
+│   ├── ReloginRequiredError
+│   └── SessionsUnreadable
+├── UnreachableError
+│   ├── ServerUnreachable
+│   ├── ServerBusy
+│   ├── TokenUnavailableError
+│   └── WaitTimedOut
+├── ProtocolError
+│   ├── InvalidToken
+│   ├── InvalidMessage
+│   ├── UnexpectedAnswer
+│   └── InsecureServer
+├── SyncError
+│   ├── SyncStopped
+│   └── ValueNotSupported
+└── StorageError
+    ├── FileCorrupt
+    ├── FileFull
+    ├── FileTooNew
+    ├── FileNotOurs
+    ├── FileInUse
+    └── KeyringUnavailable
+
+* `UsageError`: you, the programmer, must change the program.
+* `AuthError`: a person must act (type another password, log in again).
+* `UnreachableError`: time will tell; syncauth tries again by itself.
+* `ProtocolError`: one of the two sides has a bug or is not what it says it is.
+* `SyncError`: this change or this replica cannot go on as it is.
+* `StorageError`: this device's disk, files or keyring.
+
+The classes in between are never raised themselves, only their leaves. Every message says what happened,
+why, and the remedy; what a program may need stands in attributes, never only in the text. No message and
+no attribute holds a token or a password. This module must never import anything of syncauth.
+"""
+
+from __future__ import annotations
+
+
+class SyncAuthError(Exception):
+    """The root of all errors of syncauth; never raised itself."""
+
+    def __init__(self, what: str, *, why: str = "", remedy: str = "") -> None:
+        """Say what happened, why (if known) and what to do about it."""
+        self.what = what
+        self.why = why
+        self.remedy = remedy
+        text = what
+        if why:
+            text += f": {why}"
+        if remedy:
+            text += f". {remedy}"
+        super().__init__(text)
+
+
+class UsageError(SyncAuthError):
+    """The program must be changed; trying again does not help."""
+
+
+class InvalidState(UsageError):
+    """A trigger was fired in a state whose table has no such edge; nothing has changed (I13)."""
+
+    def __init__(self, *, machine: str, state: str, trigger: str) -> None:
+        """Name the machine, the state it is in (and stays in) and the trigger."""
+        self.machine = machine
+        self.state = state
+        self.trigger = trigger
+        super().__init__(
+            f"the {machine} machine has no transition for {trigger} in state {state}",
+            remedy="Nothing has changed",
+        )
+
+
+class Closed(UsageError):
+    """The App or replica was closed; its verbs can no longer be used."""
+
+
+class InvalidConfig(UsageError):
+    """A setting is missing, misspelt, of the wrong type or out of its range."""
+
+    def __init__(self, what: str, *, setting: str, why: str = "", remedy: str = "") -> None:
+        """Name the setting, as the user wrote it."""
+        self.setting = setting
+        super().__init__(what, why=why, remedy=remedy)
+
+
+class NotLoggedInError(UsageError):
+    """The call needs a user who is logged in; call `App.log_in` first."""
+
+
+class TableNotTrackable(UsageError):
+    """A table cannot be synchronised in its present shape; nothing was changed.
+
+    `reason` is a fixed word: `no_primary_key`, `nullable_key`, `key_collation`, `key_without_type`, `view`,
+    `virtual_table`, `integer_primary_key`, `expression_index`, `app_trigger`, `unknown_table`,
+    `unknown_column`, `counter_not_integer`, `reserved_name`, `shape_changed`.
+    """
+
+    def __init__(self, *, table: str, reason: str, why: str, remedy: str) -> None:
+        """Name the table, the fixed reason, and the remedy."""
+        self.table = table
+        self.reason = reason
+        super().__init__(f"table {table!r} cannot be synchronised", why=why, remedy=remedy)
+
+
+class AuthError(SyncAuthError):
+    """A person must act."""
+
+
+class CredentialsRefused(AuthError):
+    """The server refused the credentials at login or registration.
+
+    `code` is the server's own name for the refusal, such as `InvalidPassword` or `UserDisabled`.
+    """
+
+    def __init__(self, *, code: str, why: str) -> None:
+        """Keep the server's code; wrong passwords and unknown users answer alike."""
+        self.code = code
+        super().__init__(
+            "the server refused the credentials", why=why, remedy="Check them and log in again"
+        )
+
+
+class AccountNameInUse(AuthError):
+    """Registration was refused because the name is taken."""
+
+
+class ReloginRequiredError(AuthError):
+    """The refresh token has ended; this needs a new login. Local reads and writes go on."""
+
+    def __init__(self, *, reason: str) -> None:
+        """Keep the reason of the episode: expired, revoked, user_disabled, user_removed, …"""
+        self.reason = reason
+        super().__init__(
+            "the session has ended", why=reason, remedy="Log in again; unsent changes are kept"
+        )
+
+
+class SessionsUnreadable(AuthError):
+    """The store key is there and does not open this user's tokens; a new login replaces them."""
+
+
+class UnreachableError(SyncAuthError):
+    """Time will tell."""
+
+
+class ServerUnreachable(UnreachableError):
+    """No connection, a time-out, or an answer that only a proxy or captive portal gives."""
+
+
+class ServerBusy(UnreachableError):
+    """The server asked for patience; `retry_after` is in seconds, or None."""
+
+    def __init__(self, what: str, *, retry_after: float | None, why: str = "") -> None:
+        """Keep what the server said in Retry-After."""
+        self.retry_after = retry_after
+        super().__init__(what, why=why, remedy="Try again later")
+
+
+class TokenUnavailableError(UnreachableError):
+    """No valid access token could be had in the time given.
+
+    `retry_at` is the monotonic second of the next attempt (None: not planned), `online` what was last known.
+    """
+
+    def __init__(self, *, retry_at: float | None, online: bool, why: str) -> None:
+        """Say when the next attempt comes."""
+        self.retry_at = retry_at
+        self.online = online
+        super().__init__("no valid access token", why=why, remedy="syncauth goes on trying")
+
+
+class WaitTimedOut(UnreachableError):
+    """What a `wait_…` verb waited for did not happen in time; `waited` is in seconds."""
+
+    def __init__(self, what: str, *, waited: float, why: str = "") -> None:
+        """Keep how long was waited."""
+        self.waited = waited
+        super().__init__(what, why=why, remedy="Look at replica.status, or wait longer")
+
+
+class ProtocolError(SyncAuthError):
+    """One of the two sides has a bug or is not what it says it is."""
+
+
+class InvalidToken(ProtocolError):
+    """What was given as a token is not a JWT that this program can read; the text is not kept."""
+
+
+class InvalidMessage(ProtocolError):
+    """A message of the sync protocol cannot be read or breaks a rule of the protocol."""
+
+
+class UnexpectedAnswer(ProtocolError):
+    """An HTTP answer has not the shape of the App Services API; `status` is its HTTP status."""
+
+    def __init__(self, what: str, *, status: int, why: str = "", remedy: str = "") -> None:
+        """Keep the status; the body may hold secrets and is not kept."""
+        self.status = status
+        super().__init__(what, why=why, remedy=remedy)
+
+
+class InsecureServer(ProtocolError):
+    """Tokens would travel in clear text, or to a host that is not trusted."""
+
+
+class SyncError(SyncAuthError):
+    """This change or this replica cannot go on as it is."""
+
+
+class SyncStopped(SyncError):
+    """Sync has stopped for a reason that does not end by itself.
+
+    `code` is a name of the catalogue in `syncauth.sansio.sync_errors`.
+    """
+
+    def __init__(self, *, code: str, why: str, remedy: str) -> None:
+        """Keep the code of the catalogue."""
+        self.code = code
+        super().__init__("sync has stopped", why=why, remedy=remedy)
+
+
+class ValueNotSupported(SyncError):
+    """A value that one side cannot hold unaltered; it is refused, never altered."""
+
+    def __init__(self, *, table: str, column: str, why: str) -> None:
+        """Name where the value stands."""
+        self.table = table
+        self.column = column
+        super().__init__(f"a value of {table}.{column} cannot be stored unaltered", why=why)
+
+
+class StorageError(SyncAuthError):
+    """This device must be mended: disk, files or keyring. `path` names the file where there is one."""
+
+    def __init__(self, what: str, *, path: str = "", why: str = "", remedy: str = "") -> None:
+        """Keep the path of the file."""
+        self.path = path
+        super().__init__(what, why=why, remedy=remedy)
+
+
+class FileCorrupt(StorageError):
+    """SQLite says that the file is damaged or not a database; it was left as it is."""
+
+
+class FileFull(StorageError):
+    """The disk is full; nothing of the refused write was kept, everything before it was."""
+
+
+class FileTooNew(StorageError):
+    """The file was written by a newer version of syncauth; it was not touched."""
+
+
+class FileNotOurs(StorageError):
+    """The file belongs to another user, app or server, or is a copy of another device's file (I12)."""
+
+
+class FileInUse(StorageError):
+    """Another App or process holds the lock of this file or data directory."""
+
+
+class KeyringUnavailable(StorageError):
+    """The keyring is locked, missing or prompting; nothing was erased and no new key was made."""

@@ -1,0 +1,222 @@
+"""
+What the driver needs from the outside, as protocols: each has a real implementation and one in `testing`.
+
+The asynchronous ones (`IdentityProvider`, `SyncTransport`) talk to servers. The blocking ones
+(`CredentialStore`, `Replica`) are called by the driver where it has decided that they may block. Nothing here
+has behaviour; every implementation is held to the contract suites of `syncauth.testing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from syncauth.models import Credentials, DeadLetter, Login, RefreshAnswer, Secret
+from syncauth.sansio.effects import StoreWrite
+from syncauth.sansio.inputs import Batch, ReplicaState, StoredUser
+from syncauth.sansio.messages import BatchResult, Changes, Checkpoint
+
+
+class Clock(Protocol):
+    """Two readings of time, both in seconds."""
+
+    def now(self) -> float:
+        """Return monotonic seconds; only differences mean anything."""
+        ...
+
+    def wall(self) -> float:
+        """Return wall-clock seconds since the epoch, which may jump."""
+        ...
+
+
+class Randomness(Protocol):
+    """Where chance enters."""
+
+    def token(self, size: int) -> bytes:
+        """Return `size` bytes fit for identifiers and keys."""
+        ...
+
+    def fraction(self) -> float:
+        """Return a number from 0 (inclusive) to 1 (exclusive), for jitter."""
+        ...
+
+
+class IdentityProvider(Protocol):
+    """The token calls of one server. It alone judges what an answer means."""
+
+    async def register(self, email: str, password: str) -> None:
+        """Make an account; raises `AccountNameInUse`, `CredentialsRefused`, `UnreachableError`."""
+        ...
+
+    async def log_in(self, credentials: Credentials) -> Login:
+        """Log in; raises `CredentialsRefused`, `ServerUnreachable`, `ServerBusy`, `ProtocolError`."""
+        ...
+
+    async def refresh(self, refresh_token: Secret, refresh_id: str) -> RefreshAnswer:
+        """Renew the pair within the deadline for token calls; never raises for what a server does.
+
+        `refresh_id` is the random id of this attempt: the same one may be sent again (RFC 6749 section 6
+        leaves rotation to the server; the bundled one repeats its answer for the same id).
+        """
+        ...
+
+    async def revoke(self, refresh_token: Secret) -> bool:
+        """Revoke the session; True when the server confirmed or does not know it, False to try again."""
+        ...
+
+    @property
+    def repeat_safe(self) -> bool:
+        """Whether a refresh whose answer was lost may be repeated with the same refresh id at any time."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections; idempotent."""
+        ...
+
+
+class SyncSocket(Protocol):
+    """One open sync socket."""
+
+    async def send(self, frame: bytes) -> None:
+        """Send one text frame; raises `ConnectionLost`."""
+        ...
+
+    async def receive(self) -> bytes:
+        """Wait for the next text frame; raises `ConnectionLost` at the end of the socket."""
+        ...
+
+    async def aclose(self, code: int, reason: str) -> None:
+        """Close with a code of RFC 6455 section 7.4, waiting a bounded time; idempotent."""
+        ...
+
+
+class ConnectionLost(Exception):  # noqa: N818 - the name of a happening, caught by the driver alone
+    """The socket has ended or could not be opened.
+
+    `code` is the WebSocket close code, or None; `status` the HTTP status of a refused upgrade, or None;
+    `kind` one of "closed", "handshake", "tls", "dns", "refused", "timeout", "network".
+    """
+
+    def __init__(self, kind: str, *, code: int | None = None, status: int | None = None, why: str) -> None:
+        """Keep what the engine judges by."""
+        self.kind = kind
+        self.code = code
+        self.status = status
+        self.why = why
+        super().__init__(f"{kind}: {why}")
+
+
+class SyncTransport(Protocol):
+    """Opens sync sockets; connects once per call, never again by itself."""
+
+    async def connect(self, access_token: Secret) -> SyncSocket:
+        """Open a socket, the token in the Authorization header; raises `ConnectionLost`."""
+        ...
+
+
+class StaleWrite(Exception):  # noqa: N818 - the name of a happening, caught by the driver alone
+    """A compare-and-set of the credential store failed: another process wrote first."""
+
+
+class CredentialStore(Protocol):
+    """`sessions.db`: users, their sessions, encrypted tokens, and what is still to be revoked."""
+
+    def load(self) -> Sequence[StoredUser]:
+        """Read every user with its tokens; finishes a logout that was interrupted.
+
+        Raises:
+            KeyringUnavailable: the key cannot be had now; nothing was changed.
+            FileTooNew, FileCorrupt: the file cannot be used; it was left as it is.
+        """
+        ...
+
+    def commit(self, writes: Sequence[StoreWrite]) -> None:
+        """Make all writes durable in one transaction (synchronous=FULL), or none.
+
+        Raises:
+            FileFull, StorageError: nothing was written.
+            StaleWrite: a compare-and-set failed because another process wrote first; nothing was written.
+        """
+        ...
+
+    def waiting_revocations(self) -> Sequence[tuple[int, Secret]]:
+        """Read the refresh tokens that wait to be revoked, each with its number."""
+        ...
+
+    def finish_erasing(self) -> bool:
+        """Truncate the log after a logout; False when a reader is in the way and it must be tried again."""
+        ...
+
+    @property
+    def protection(self) -> str:
+        """Where the store key lives: "keyring", "key file" or "memory"."""
+        ...
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What an acknowledgement did: the state after it, and the changes that were refused."""
+
+    state: ReplicaState
+    refused: tuple[DeadLetter, ...]
+
+
+class Replica(Protocol):
+    """The keeping side of one user's file. Every method is one short transaction and blocks."""
+
+    def state(self) -> ReplicaState:
+        """Read the present state."""
+        ...
+
+    def begin_connection(self) -> int:
+        """Durably raise and return the connection number, before each connect."""
+        ...
+
+    def adopt_device(self, device: str) -> ReplicaState:
+        """Take the device id that the server gave; in-flight batches of the old id go back to the outbox."""
+        ...
+
+    def set_clock_offset(self, offset_ms: int) -> None:
+        """Keep the difference server time minus wall clock for the clock of the triggers."""
+        ...
+
+    def cut(self, *, rows: int, size: int) -> Batch | None:
+        """Move the oldest unsent changes in flight as the next batch, or return None if there are none.
+
+        At most `rows` changes and about `size` bytes; committed with synchronous=FULL before it returns.
+        """
+        ...
+
+    def batches_in_flight(self, after: int) -> Sequence[Batch]:
+        """Return the batches in flight above number `after`, in order, with the very bytes they had."""
+        ...
+
+    def acknowledge(self, results: Sequence[BatchResult]) -> Acknowledged:
+        """Trim the batches named, put refused rows back and fill the dead letters, in one transaction.
+
+        A result for a batch that is not in flight, or with another digest, raises `InvalidMessage`.
+        """
+        ...
+
+    def apply(self, changes: Changes) -> Acknowledged:
+        """Apply one page of remote rows with its cursors, in one transaction.
+
+        `refused` are local changes that had to give way and went to the dead letters.
+
+        Raises:
+            InvalidMessage: the page breaks the protocol; nothing was applied.
+        """
+        ...
+
+    def reach(self, checkpoint: Checkpoint) -> ReplicaState:
+        """Record a checkpoint that brought no rows."""
+        ...
+
+    def close(self) -> None:
+        """Release the lock and close the file; idempotent."""
+        ...

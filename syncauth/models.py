@@ -1,0 +1,238 @@
+"""
+The values that all layers speak of: frozen, without behaviour beyond their own reading.
+
+Times called `…_at` are wall-clock seconds since the epoch (float); lives and delays are seconds. A `Secret`
+holds a token's text and cannot be printed (I10). This module must never do I/O or read a clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+class Secret:
+    """A text that must not be printed: `repr`, `str` and `format` show only that it is there (I10)."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Wrap the text."""
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself. Every call is a place to look at in a review."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Never show the text."""
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the texts."""
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        """Hash the text."""
+        return hash(self._text)
+
+    def __reduce__(self) -> str:
+        """Refuse to be pickled, which would write the text somewhere."""
+        message = "a Secret cannot be pickled"
+        raise TypeError(message)
+
+
+class SessionState(enum.Enum):
+    """The four states of a user's session; their table is `syncauth.sansio.session`."""
+
+    LOGGED_OUT = "logged_out"
+    ACTIVE = "active"
+    REFRESHING = "refreshing"
+    REFRESH_EXPIRED = "refresh_expired"
+
+
+class ConnectionState(enum.Enum):
+    """The states of the sync connection; their table is `syncauth.sansio.connection`."""
+
+    STOPPED = "stopped"
+    CONNECTING = "connecting"
+    CATCHING_UP = "catching_up"
+    LIVE = "live"
+    BACKING_OFF = "backing_off"
+    PAUSED = "paused"
+
+
+class PauseReason(enum.Enum):
+    """Why the connection is paused; it is left when the last reason has ended."""
+
+    RELOGIN_REQUIRED = "relogin_required"
+    MISCONFIGURED = "misconfigured"
+    CLIENT_RESET = "client_reset"
+    INCOMPATIBLE = "incompatible"
+
+
+class ReloginReason(enum.Enum):
+    """Why a new login is needed."""
+
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    USER_DISABLED = "user_disabled"
+    USER_REMOVED = "user_removed"
+    ROTATION_ANSWER_LOST = "rotation_answer_lost"
+    REUSE_DETECTED = "reuse_detected"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """One access token with the refresh token that renews it.
+
+    `life` is the access token's life in seconds as told by the issuer, counted from receipt on the monotonic
+    clock; the local wall clock never judges it.
+    """
+
+    access: Secret
+    refresh: Secret
+    life: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One login of a user at an identity provider."""
+
+    id: str
+    provider_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the server tells of a user: identities and free data such as name and email."""
+
+    user_type: str = "normal"
+    identities: tuple[Identity, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A change that the server refused, kept for the app.
+
+    `values` holds the refused columns as they were sent; `key` the primary key in declaration order.
+    """
+
+    id: int
+    table: str
+    key: tuple[Any, ...]
+    kind: str
+    values: dict[str, Any]
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """One table to synchronise, as the app declared it.
+
+    `counters` are integer columns whose changes travel as deltas and add up; `key_by_app` declares an integer
+    primary key to be assigned by the app; `local_triggers` declares that the app's own triggers on the table
+    write only to tables that are not synchronised.
+    """
+
+    name: str
+    counters: tuple[str, ...] = ()
+    key_by_app: bool = False
+    local_triggers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One frozen picture of a replica: where its session and its connection stand and what waits.
+
+    `pending` counts changes in the outbox and in flight; `checkpoints` maps each partition to the version
+    reached; `watching` is "events" or "polling".
+    """
+
+    session: SessionState
+    connection: ConnectionState
+    paused: frozenset[PauseReason]
+    request_out: bool
+    online: bool
+    pending: int
+    in_flight: int
+    dead_letters: int
+    checkpoints: dict[str, int]
+    last_error: str | None
+    watching: str = "events"
+
+
+ANONYMOUS_DEVICE: Final = "0" * 24
+"""The device id by which App Services clients say that they have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a person gives to log in; made by the named constructors, never printed whole."""
+
+    provider: str
+    payload: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def anonymous(cls) -> Credentials:
+        """A user without a name, who cannot log in again on another device."""
+        return cls("anon-user", {})
+
+    @classmethod
+    def email_password(cls, email: str, password: str) -> Credentials:
+        """A user known by an email address."""
+        return cls("local-userpass", {"username": email, "password": password})
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login that the server accepted: whose it is, and the first pair of tokens."""
+
+    user_id: str
+    device_id: str
+    tokens: TokenPair
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The provider gave a new pair."""
+
+    tokens: TokenPair
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider proved that this refresh token has ended."""
+
+    reason: ReloginReason
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """The request itself is wrong; no login cures it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """No judgement: offline, overloaded, or something in between spoke.
+
+    `retry_after` in seconds; `online` False when nobody answered at all; `doubtful` when an answer came that
+    only a proxy or captive portal gives (a bare 401 or 403, 3xx, HTML, an empty 200).
+    """
+
+    why: str
+    retry_after: float | None = None
+    online: bool = True
+    doubtful: bool = False
+
+
+RefreshAnswer = Renewed | Refused | Misconfigured | Deferred

@@ -1,0 +1,252 @@
+"""
+What the engine can ask for: writes to the credential store first, then effects on the outside.
+
+A `StoreWrite` is durable before anything else of its decision happens; all writes of one decision are one
+transaction. Every write that changes tokens is a compare-and-set on epoch and on the refresh token that it
+replaces. An effect that has an answer carries a `Ticket`; the answer brings it back, and one that is no longer
+current is dropped before it reaches a machine (I7). This vocabulary is closed; it has no behaviour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncauth.errors import SyncAuthError
+from syncauth.events import ReloginRequired
+from syncauth.models import Credentials, Login, ReloginReason, Secret, TokenPair
+from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, ClientMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Whose effect this is: the user, the epoch it was asked for in, and a number never used twice."""
+
+    user_id: str
+    epoch: int
+    request: int
+
+
+# --- writes to the credential store ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PutLogin:
+    """A login: make the user current, with this epoch and these tokens; ends the episode.
+
+    `received_at` is the wall clock at receipt, for planning after a restart. An older session of the same
+    user that these tokens replace is moved to the revocations.
+    """
+
+    login: Login
+    epoch: int
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PutMark:
+    """The durable mark that precedes a refresh request: its refresh id."""
+
+    user_id: str
+    epoch: int
+    refresh_token: Secret
+    refresh_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutTokens:
+    """A renewed pair in place of `replaces`; removes the mark."""
+
+    user_id: str
+    epoch: int
+    replaces: Secret
+    tokens: TokenPair
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PutExpired:
+    """The session has ended: erase both tokens, begin the episode."""
+
+    user_id: str
+    epoch: int
+    replaces: Secret
+    episode: str
+    reason: ReloginReason
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class PutLogout:
+    """Mark the user as logged out, with its new epoch, and erase its tokens and its data key.
+
+    Unless `forget`, the refresh token moves to the revocations in the same commit.
+    """
+
+    user_id: str
+    epoch: int
+    forget: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutRevocation:
+    """Keep the refresh token of a session that must not live (a login that came too late) to be revoked."""
+
+    refresh_token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class DropRevocation:
+    """The server confirmed: erase this token."""
+
+    revocation: int
+
+
+StoreWrite = (
+    PutLogin | PutMark | PutTokens | PutExpired | PutLogout | PutRevocation | DropRevocation
+)
+
+
+# --- effects: tokens -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Log in at the provider; answered by `LogInAnswered`."""
+
+    request: int
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefresh:
+    """Send one refresh request; answered by `RefreshAnswered`."""
+
+    ticket: Ticket
+    refresh_token: Secret
+    refresh_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeWaiting:
+    """Revoke what waits in the store's revocations; each answered by `RevokeAnswered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RereadSessions:
+    """Read the store again, since another process wrote to it; answered by `SessionsReread`."""
+
+
+# --- effects: the sync socket ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    """Raise the connection number, then connect; answered by `SocketOpened` or `SocketLost`."""
+
+    ticket: Ticket
+    access_token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one message on the socket that the ticket opened."""
+
+    ticket: Ticket
+    message: ClientMessage
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSocket:
+    """Close the socket, or give up opening it; answered by `SocketLost`."""
+
+    ticket: Ticket
+    code: int
+    reason: str
+
+
+# --- effects: the replica --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CutBatch:
+    """Move the oldest unsent changes in flight; answered by `BatchCut`."""
+
+    ticket: Ticket
+    rows: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadInFlight:
+    """Read the batches above `after` for a resend; answered by `InFlightLoaded`."""
+
+    ticket: Ticket
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeBatches:
+    """Trim what these results judge; answered by `BatchesAcknowledged`."""
+
+    ticket: Ticket
+    results: tuple[BatchResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyChanges:
+    """Apply a page, or record a checkpoint that brought no rows; answered by `ChangesApplied`."""
+
+    ticket: Ticket
+    changes: Changes | Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareReplica:
+    """Keep the server's clock offset (ms) and the device id it gave; answered by `ReplicaPrepared`."""
+
+    ticket: Ticket
+    device: str
+    offset_ms: int
+
+
+# --- effects: the app ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallReloginHook:
+    """Call the app's `on_relogin_required`; answered by `HookReturned`."""
+
+    event: ReloginRequired
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Give a verb of the app that waits its result: a user id, or the error to raise."""
+
+    request: int
+    user_id: str | None
+    error: SyncAuthError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishErasing:
+    """Truncate the store's log so that nothing erased remains on the disk."""
+
+
+Effect = (
+    Authenticate
+    | RequestRefresh
+    | RevokeWaiting
+    | RereadSessions
+    | OpenSocket
+    | Send
+    | CloseSocket
+    | CutBatch
+    | LoadInFlight
+    | AcknowledgeBatches
+    | ApplyChanges
+    | PrepareReplica
+    | CallReloginHook
+    | Settle
+    | FinishErasing
+)

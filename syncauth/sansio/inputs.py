@@ -1,0 +1,328 @@
+"""
+What can happen: the one vocabulary of things that reach the engine, from the app, the outside and the clock.
+
+An answer to an effect carries the effect's `Ticket`; the engine drops it when the ticket is no longer current
+(I7). This vocabulary is closed; it has no behaviour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from syncauth.errors import SyncAuthError
+from syncauth.models import (
+    Credentials,
+    DeadLetter,
+    Login,
+    Profile,
+    RefreshAnswer,
+    ReloginReason,
+    SessionState,
+    TokenPair,
+)
+from syncauth.sansio.effects import Ticket
+from syncauth.sansio.messages import BatchMark, ServerMessage, TableShape
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an input is decided, and the chance that the decision may use.
+
+    `monotonic` and `wall` in seconds; `entropy` are 32 fresh random bytes, so that deciding stays pure.
+    """
+
+    monotonic: float
+    wall: float
+    entropy: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """One user as the credential store holds it.
+
+    `state` is logged_out, active or refresh_expired; `refresh_id` is the mark of a refresh that was sent and
+    not answered; `received_at` the wall clock when the tokens came; `episode`, `reason` and `since` are set
+    in refresh_expired alone.
+    """
+
+    user_id: str
+    device_id: str
+    state: SessionState
+    epoch: int
+    current: bool
+    tokens: TokenPair | None
+    received_at: float
+    refresh_id: str | None
+    profile: Profile
+    episode: str | None = None
+    reason: ReloginReason | None = None
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """What a replica file knows of its own history; read at open and after each change to it.
+
+    `pending` counts the changes in the outbox (not yet in flight), `in_flight_changes` those in flight.
+    """
+
+    device: str
+    incarnation: str
+    fencing: int
+    acked: BatchMark | None
+    in_flight: tuple[BatchMark, ...]
+    in_flight_changes: int
+    pending: int
+    dead_letters: int
+    checkpoints: dict[str, int]
+    tables: tuple[TableShape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch in flight: its number, the digest of its bytes, the bytes, and how many changes it holds."""
+
+    number: int
+    digest: str
+    sections: bytes
+    changes: int
+
+
+# --- from the app ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The App has opened and read its credential store; always the first input."""
+
+    users: tuple[StoredUser, ...]
+    revocations: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogInRequested:
+    """`App.log_in` was called."""
+
+    request: int
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class LogOutRequested:
+    """`App.log_out` was called."""
+
+    request: int
+    user_id: str
+    forget: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaOpened:
+    """A replica of this user is open and ready to sync."""
+
+    user_id: str
+    state: ReplicaState
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaClosing:
+    """The replica of this user is about to close; settled when its socket has ended."""
+
+    request: int
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaWritten:
+    """Somebody has committed to the replica; there may be changes to send."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncWanted:
+    """`wait_synced` was called: ask the server for everything it has by now."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChanged:
+    """`App.network_changed` was called: try at once what waits for the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookRegistered:
+    """A handler for `on_relogin_required` is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookReturned:
+    """The handler has returned or raised."""
+
+    user_id: str
+    episode: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloginAsked:
+    """`App.request_relogin` was called: call the handler again."""
+
+    user_id: str
+
+
+# --- from the clock --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """The moment that `next_deadline` named has come."""
+
+
+# --- answers about tokens --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LogInAnswered:
+    """The provider answered a login."""
+
+    request: int
+    outcome: Login | SyncAuthError
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshAnswered:
+    """The provider's adapter judged the answer to a refresh."""
+
+    ticket: Ticket
+    answer: RefreshAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeAnswered:
+    """A revocation that waited was sent; `confirmed` False means try again later."""
+
+    revocation: int
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsReread:
+    """The credential store as another process left it."""
+
+    users: tuple[StoredUser, ...]
+
+
+# --- from the sync socket --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOpened:
+    """The socket is open; `connection` is the number that was durably raised for it."""
+
+    ticket: Ticket
+    connection: int
+    state: ReplicaState
+
+
+@dataclass(frozen=True, slots=True)
+class SocketLost:
+    """The socket has ended or could not be opened; see `interfaces.ConnectionLost` for the fields."""
+
+    ticket: Ticket
+    kind: str
+    code: int | None
+    status: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message of the server."""
+
+    ticket: Ticket
+    message: ServerMessage
+
+
+# --- from the replica ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaPrepared:
+    """Clock offset and device id are durable."""
+
+    ticket: Ticket
+    state: ReplicaState
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCut:
+    """A batch is durable in flight; None when there was nothing to send."""
+
+    ticket: Ticket
+    batch: Batch | None
+    state: ReplicaState
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightLoaded:
+    """The batches to be resent, in order."""
+
+    ticket: Ticket
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesAcknowledged:
+    """The results are durable; `refused` are the changes that the server did not accept."""
+
+    ticket: Ticket
+    state: ReplicaState
+    refused: tuple[DeadLetter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesApplied:
+    """A page or checkpoint is durable; `refused` were given up on the way to it."""
+
+    ticket: Ticket
+    state: ReplicaState
+    complete: bool
+    refused: tuple[DeadLetter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFailed:
+    """An effect on the replica raised; nothing of it was done."""
+
+    ticket: Ticket
+    error: SyncAuthError
+
+
+Input = (
+    Started
+    | LogInRequested
+    | LogOutRequested
+    | ReplicaOpened
+    | ReplicaClosing
+    | ReplicaWritten
+    | SyncWanted
+    | NetworkChanged
+    | HookRegistered
+    | HookReturned
+    | ReloginAsked
+    | DeadlineReached
+    | LogInAnswered
+    | RefreshAnswered
+    | RevokeAnswered
+    | SessionsReread
+    | SocketOpened
+    | SocketLost
+    | MessageReceived
+    | ReplicaPrepared
+    | BatchCut
+    | InFlightLoaded
+    | BatchesAcknowledged
+    | ChangesApplied
+    | ReplicaFailed
+)
