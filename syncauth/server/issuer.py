@@ -1,0 +1,214 @@
+"""
+The token issuer: signs and verifies the server's own tokens, and is the one door to `joserfc`.
+
+Tokens are JWTs (RFC 7519) with the claims of App Services, signed with ES256 (RFC 7518 section 3.4). The
+algorithm is fixed here; what a token's header says about it can only make the token invalid (RFC 8725 section
+3.1). The key is made at the first start and kept in the data directory, readable by its owner alone.
+This module must never read a clock, and never show a token's text in an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import hashlib
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from syncauth.errors import FileCorrupt
+from syncauth.models import Secret
+from syncauth.server.stores.interface import SessionRecord
+
+ALGORITHM: Final = "ES256"
+KEY_FILE: Final = "token-key.json"
+
+LONGEST_TOKEN: Final = 64_000
+"""Characters; a longer text is refused unread."""
+
+
+class TokenFault(enum.Enum):
+    """Why a token is not accepted."""
+
+    INVALID = "invalid"  # not a token of this server and app, or of the other type
+    EXPIRED = "expired"  # one of ours, whose end has come
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token that was just signed; `expires_at` in wall-clock seconds."""
+
+    text: Secret
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says; `expires_at` in wall-clock seconds."""
+
+    user_id: str
+    session_id: str
+    expires_at: float
+
+
+class _AccessPayload(msgspec.Struct, frozen=True):
+    typ: Literal["access"]
+    sub: str
+    iss: str
+    exp: int
+    baas_domain_id: str
+
+
+class _RefreshPayload(msgspec.Struct, frozen=True):
+    typ: Literal["refresh"]
+    sub: str
+    baas_id: str
+    exp: int
+    baas_domain_id: str
+
+
+_P = TypeVar("_P", _AccessPayload, _RefreshPayload)
+
+
+def domain_id(app_id: str) -> str:
+    """Return the 24 hexadecimal digits by which tokens and profiles name the app."""
+    return hashlib.sha256(app_id.encode()).hexdigest()[:24]
+
+
+def token_hash(token: Secret) -> bytes:
+    """Return the SHA-256 under which stores keep a refresh token (it is random: no salt is needed)."""
+    return hashlib.sha256(token.reveal().encode("utf-8", "surrogatepass")).digest()
+
+
+class Issuer:
+    """Signs and verifies the tokens of one app with one key."""
+
+    def __init__(self, key: ECKey, app_id: str) -> None:
+        """Take the key that `open_key` gives."""
+        self._key = key
+        self._domain = domain_id(app_id)
+        self._header = {"alg": ALGORITHM, "kid": key.thumbprint()}
+        self._registry = jws.JWSRegistry(algorithms=[ALGORITHM])
+
+    def access_token(self, session: SessionRecord, *, now: float, life: float) -> Issued:
+        """Sign an access token that ends after `life` seconds, or with the session if that is sooner.
+
+        `exp` is a whole second (RFC 7519 section 4.1.4 allows parts, native SDKs do not): it is rounded up, so
+        that no client finds a shorter life than was configured.
+        """
+        expires_at = math.ceil(min(now + life, session.expires_at))
+        claims = self._claims(session, "access", now, expires_at)
+        claims["iss"] = session.session_id
+        if session.custom_data is not None:
+            claims["user_data"] = session.custom_data
+        return self._sign(claims, expires_at)
+
+    def refresh_token(self, session: SessionRecord, *, now: float, unique: bytes) -> Issued:
+        """Sign a refresh token that ends with the session; `unique` are random bytes, its `jti`."""
+        expires_at = math.ceil(session.expires_at)
+        claims = self._claims(session, "refresh", now, expires_at)
+        claims["jti"] = unique.hex()
+        claims["baas_id"] = session.session_id
+        claims["baas_data"] = None
+        claims["baas_identity"] = {
+            "id": session.identity_id,
+            "provider_type": session.provider_type,
+            "provider_id": domain_id(session.provider_type),
+        }
+        return self._sign(claims, expires_at)
+
+    def verify_access(self, token: Secret, now: float) -> Claims | TokenFault:
+        """Check signature, app, type and end of an access token. The session is not looked at."""
+        payload = self._verified(token, _AccessPayload)
+        if payload is None:
+            return TokenFault.INVALID
+        if payload.exp <= now:
+            return TokenFault.EXPIRED
+        return Claims(payload.sub, payload.iss, payload.exp)
+
+    def verify_refresh(self, token: Secret, now: float) -> Claims | TokenFault:
+        """Check signature, app, type and end of a refresh token. The session is not looked at."""
+        payload = self._verified(token, _RefreshPayload)
+        if payload is None:
+            return TokenFault.INVALID
+        if payload.exp <= now:
+            return TokenFault.EXPIRED
+        return Claims(payload.sub, payload.baas_id, payload.exp)
+
+    def _claims(
+        self, session: SessionRecord, kind: str, now: float, expires_at: int
+    ) -> dict[str, Any]:
+        return {
+            "sub": session.user_id,
+            "iat": math.floor(now),
+            "exp": expires_at,
+            "typ": kind,
+            "baas_device_id": session.device_id,
+            "baas_domain_id": self._domain,
+        }
+
+    def _sign(self, claims: dict[str, Any], expires_at: int) -> Issued:
+        text = jwt.encode(self._header, claims, self._key, registry=self._registry)
+        return Issued(Secret(text), expires_at)
+
+    def _verified(self, token: Secret, shape: type[_P]) -> _P | None:
+        """Return the payload if the signature is ours and it has that shape, else None."""
+        text = token.reveal()
+        if len(text) > LONGEST_TOKEN or not text.isascii():
+            return None
+        try:
+            claims = jwt.decode(text, self._key, registry=self._registry).claims
+            payload = msgspec.convert(claims, shape)
+        except (JoseError, msgspec.ValidationError, ValueError, RecursionError):
+            return None  # what exactly is wrong is of use to a forger only
+        return payload if payload.baas_domain_id == self._domain else None
+
+
+def open_key(data_dir: Path) -> ECKey:
+    """Read the signing key of a data directory, or make it at the first start.
+
+    Raises:
+        FileCorrupt: the key file holds no such key; it was left as it is.
+    """
+    path = data_dir / KEY_FILE
+    if not path.exists():
+        _write_new_key(path)
+    try:
+        key = ECKey.import_key(path.read_text(encoding="ascii"))
+        if not key.is_private or key.curve_name != "P-256":
+            what = "not a private key on the curve P-256"
+            raise ValueError(what)
+    except (JoseError, ValueError, KeyError, TypeError) as error:
+        why = type(error).__name__  # the error's text might hold a part of the key
+        remedy = "Restore it from a backup; without it every user must log in again"
+        raise FileCorrupt(
+            f"the signing key {path} cannot be read", path=str(path), why=why, remedy=remedy
+        ) from None
+    return key
+
+
+def _write_new_key(path: Path) -> None:
+    """Make the key file appear whole or not at all; of two processes that start at once one wins."""
+    key = ECKey.generate_key("P-256", private=True)
+    text = msgspec.json.encode(key.as_dict(private=True))
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

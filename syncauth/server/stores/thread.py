@@ -1,0 +1,54 @@
+"""
+The one thread in which all SQLite work of a server process runs, first come first served.
+
+The connection lives in this thread, so that accounts and rows share transactions, and the order in which work
+is handed in is the order in which it is done. This module must never know what the work is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from syncauth.errors import Closed
+
+T = TypeVar("T")
+
+
+class StoreThread:
+    """A worker thread with a first-in first-out line; made by the one who opens the store."""
+
+    def __init__(self) -> None:
+        """Start nothing yet; the thread begins with the first piece of work."""
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="syncauth-store")
+        self._closed = False
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do `work(*arguments)` in the store thread and return its result or raise its exception.
+
+        The place in the line is taken before this function first waits. A caller that is cancelled stops
+        waiting; the work is done all the same, because a transaction must not be left half told.
+
+        Raises:
+            Closed: the thread has been closed.
+        """
+        self._refuse_if_closed()
+        future = self._executor.submit(work, *arguments)
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def run_blocking(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do the same for a caller without an event loop, such as the start and the end of a process."""
+        self._refuse_if_closed()
+        return self._executor.submit(work, *arguments).result()
+
+    def close(self) -> None:
+        """Finish what stands in the line, then end the thread; idempotent."""
+        self._closed = True
+        self._executor.shutdown(wait=True)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            what = "the server's store has been closed"
+            raise Closed(what, remedy="Start the server again")
