@@ -1,8 +1,8 @@
 """
 The server's own access log: method, path, status and duration, one line per request or socket.
 
-Paths are logged without their query, because App Services clients put tokens there. Headers and bodies are
-never looked at. This module must never change what passes through.
+Paths are logged without their query, because App Services clients put tokens there. Headers and
+bodies are never looked at. This module must never change what passes through.
 """
 
 from __future__ import annotations

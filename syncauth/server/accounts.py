@@ -1,10 +1,10 @@
 """
 The account service: registration, logins, refreshes with rotation, logout and removal of users.
 
-It decides; the store keeps, the issuer signs, and `auth_api` speaks HTTP. A session's kind and its end are
-fixed at login: a rotating one never answers a refresh without a new refresh token, and rotation does not
-extend it. This module must never let a token or password into a text, and never trusts a user id that did not
-come out of a verified token.
+It decides; the store keeps, the issuer signs, and `auth_api` speaks HTTP. A session's kind and its
+end are fixed at login: a rotating one never answers a refresh without a new refresh token, and
+rotation does not extend it. This module must never let a token or password into a text, and never
+trusts a user id that did not come out of a verified token.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Revoked = Callable[[Sequence[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """What a client says at login: its device id (or None), where it calls from, and whether to rotate."""
+    """What a client says at login: where it calls from, its device id, and whether to rotate."""
 
     address: str
     device_id: str | None = None
@@ -115,7 +115,7 @@ class Accounts:
     async def log_in_with_password(
         self, email: str, password: Secret, options: ClientOptions
     ) -> LoggedIn | Denied:
-        """Open a session for an account; unknown accounts and wrong passwords are answered alike."""
+        """Open a session; unknown accounts and wrong passwords are answered alike."""
         if not self._config.login.email_password:
             return answers.provider_off(EMAIL_PASSWORD)
         key = (email, options.address)
@@ -151,19 +151,12 @@ class Accounts:
     async def refresh(self, token: Secret, refresh_id: str | None) -> Refreshed | Denied:
         """Give a new access token, and a new refresh token if the session rotates.
 
-        `refresh_id` is the client's random id of this refresh: if the answer is lost, the same old token with
-        the same id gets a fresh successor, as long as the one before has not been used.
+        `refresh_id` is the client's random id of this refresh: if the answer is lost, the same old
+        token with the same id gets a fresh successor, as long as the one before has not been used.
         """
-        claims = self._issuer.verify_refresh(token, self._clock.wall())
-        if claims is TokenFault.EXPIRED:
-            return answers.session_ended("expired")
-        if isinstance(claims, TokenFault):
-            return answers.session_ended("revoked")
-        session = await self._thread.run(self._store.session, claims.session_id)
-        if session is None:
-            return answers.session_ended("revoked")
-        if not self._config.login.non_rotating_sessions and not session.rotates:
-            return answers.session_ended("revoked")
+        session = await self._session_of(token)
+        if isinstance(session, Denied):
+            return session
         now = self._clock.wall()
         successor = self._sign_refresh(session, now)
         outcome = await self._thread.run(
@@ -179,12 +172,12 @@ class Accounts:
             self._on_revoked([session.session_id])
             return answers.session_ended("reuse_detected")
         if outcome is RotationOutcome.ENDED:
-            return await self._why_ended(session.session_id)
+            return answers.session_ended(await self._end_reason(session.session_id, now))
         access, life_ms = self._sign_access(session)
         return Refreshed(access, successor if session.rotates else None, life_ms)
 
     async def log_out(self, token: Secret) -> Denied | None:
-        """End the session of a refresh token, the last one or an older one; None when it is ended."""
+        """End the session of a refresh token, the present or an older one; None when it is done."""
         claims = self._issuer.verify_refresh(token, self._clock.wall())
         if isinstance(claims, TokenFault):
             return answers.NO_SUCH_SESSION
@@ -218,18 +211,31 @@ class Accounts:
             return answers.ACCESS_EXPIRED
         if isinstance(claims, TokenFault):
             return answers.INVALID_ACCESS
-        return await self._why_ended(claims.session_id) or claims
-
-    async def _why_ended(self, session_id: str) -> Denied | None:
-        """Return the denial that tells why the session has ended, or None if it is active."""
         now = self._clock.wall()
-        status = await self._thread.run(self._store.session_status, session_id, now)
+        status = await self._thread.run(self._store.session_status, claims.session_id, now)
         if status is SessionStatus.ACTIVE:
-            return None
+            return claims
+        return answers.session_ended(await self._end_reason(claims.session_id, now))
+
+    async def _session_of(self, token: Secret) -> SessionRecord | Denied:
+        """Return the session of a refresh token, ended or not, if its kind is still served."""
+        claims = self._issuer.verify_refresh(token, self._clock.wall())
+        if claims is TokenFault.EXPIRED:
+            return answers.session_ended("expired")
+        if isinstance(claims, TokenFault):
+            return answers.session_ended("revoked")
+        session = await self._thread.run(self._store.session, claims.session_id)
+        if session is None or not (session.rotates or self._config.login.non_rotating_sessions):
+            return answers.session_ended("revoked")
+        return session
+
+    async def _end_reason(self, session_id: str, now: float) -> str:
+        """Return why a session is not active, in a word of `ReloginReason`."""
+        status = await self._thread.run(self._store.session_status, session_id, now)
         if status is not SessionStatus.REVOKED:
-            return answers.session_ended(status.value)
+            return status.value
         session = await self._thread.run(self._store.session, session_id)
-        return answers.session_ended((session and session.end_reason) or "revoked")
+        return session.end_reason if session and session.end_reason else status.value
 
     async def _open_session(
         self, record: LoginRecord, provider: str, life: float, options: ClientOptions
@@ -275,7 +281,7 @@ class Accounts:
 
 
 def _device_id(wanted: str | None) -> str | None:
-    """Return the device id that a client names if it is one: 24 hexadecimal digits, not all zero."""
+    """Return the client's device id if it is one: 24 hexadecimal digits, not all zero."""
     if wanted is None or len(wanted) != len(ANONYMOUS_DEVICE) or wanted == ANONYMOUS_DEVICE:
         return None
     return wanted.lower() if set(wanted) <= set(string.hexdigits) else None

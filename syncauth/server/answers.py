@@ -1,8 +1,8 @@
 """
 What the account service answers: the granted things, and the one shape of a denial.
 
-The names of the codes are those of App Services, because existing clients decide by them. This module must
-never know about HTTP beyond the status that belongs to a denial.
+The names of the codes are those of App Services, because existing clients decide by them. This
+module must never know about HTTP beyond the status that belongs to a denial.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from syncauth.server.issuer import Issued
 class Denied:
     """A refusal: HTTP status, App Services code, and text for people.
 
-    `reason` tells on `InvalidSession` why the session ended (a word of `syncauth.models.ReloginReason`);
-    `retry_after` is in seconds.
+    `reason` tells on `InvalidSession` why the session ended (a word of
+    `syncauth.models.ReloginReason`); `retry_after` is in seconds.
     """
 
     status: int
@@ -48,7 +48,7 @@ class Refreshed:
     life_ms: int
 
 
-# Wrong password and unknown account are this one answer, so that nobody can find out which accounts there are.
+# Wrong password and unknown account are this one answer, so that nobody learns who has an account.
 WRONG_PASSWORD: Final = Denied(401, "InvalidPassword", "invalid username/password")
 USER_DISABLED: Final = Denied(401, "UserDisabled", "user disabled")
 NAME_IN_USE: Final = Denied(409, "AccountNameInUse", "name already in use")

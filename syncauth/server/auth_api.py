@@ -1,9 +1,10 @@
 """
 The App Services compatible account API under `/api/client/v2.0`, as Starlette routes.
 
-Routes read a request, call the account service and write its answer; they decide nothing. As in App Services,
-`auth/session`, `auth/profile` and `auth/delete` do not stand under `app/{id}`. A token that unauthenticated
-calls carry along is ignored. This module must never log, and never answer with a Content-Type suffix.
+Routes read a request, call the account service and write its answer; they decide nothing. As in App
+Services, `auth/session`, `auth/profile` and `auth/delete` do not stand under `app/{id}`. A token
+that unauthenticated calls carry along is ignored. This module must never log, and never answer with
+a Content-Type suffix.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """
-HTTP in the manner of App Services: reading bounded bodies and bearer tokens, writing answers and errors.
+HTTP in the manner of App Services: reading bounded bodies and bearer tokens, writing answers and
+errors.
 
-Existing clients are strict about three things: JSON is exactly `application/json`, an empty body carries no
-Content-Type, and every error is `{"error", "error_code", "link"}`. This module must never know what a route
-means, and never put anything of a request into a log or an error.
+Existing clients are strict about three things: JSON is exactly `application/json`, an empty body
+carries no Content-Type, and every error is `{"error", "error_code", "link"}`. This module must
+never know what a route means, and never put anything of a request into a log or an error.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def answer_denied(denied: Denied) -> Response:
 
 
 def bearer(request: Request) -> Secret | Denied:
-    """Read the token of `Authorization: Bearer …` (RFC 6750 section 2.1); the scheme in any case."""
+    """Read the token of `Authorization: Bearer …` (RFC 6750 section 2.1)."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return NO_TOKEN
@@ -64,8 +65,8 @@ async def read_json(
 ) -> T | Denied:
     """Read a JSON body of at most `limit` bytes into `shape`, whatever its Content-Type says.
 
-    An empty body gives `empty` if there is one. Too large is 413, unreadable 400. The reading ends as soon as
-    the limit is passed: what Content-Length promises is not believed.
+    An empty body gives `empty` if there is one. Too large is 413, unreadable 400. The reading ends
+    as soon as the limit is passed: what Content-Length promises is not believed.
     """
     body = b""
     try:

@@ -1,8 +1,8 @@
 """
 The server's real clock and randomness: the only module of the server that reads either.
 
-Everything else gets both as arguments, so that the whole server runs in virtual time. This module must never
-be imported by anything but the command that starts the server.
+Everything else gets both as arguments, so that the whole server runs in virtual time. This module
+must never be imported by anything but the command that starts the server.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """
-`syncauth.toml`: everything that can be set about a server, read and checked as a whole before anything starts.
+`syncauth.toml`: everything that can be set about a server, read and checked as a whole before
+anything starts.
 
-Every refusal is an `InvalidConfig` that names the setting. An unknown setting is refused, because a misspelt
-one would silently have no effect. This module must never open the schema file as a database nor run the rules.
+Every refusal is an `InvalidConfig` that names the setting. An unknown setting is refused, because a
+misspelt one would silently have no effect. This module must never open the schema file as a
+database nor run the rules.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ PartitionMode = Literal["user", "column"]
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Lives of tokens in seconds. A refresh token's life begins at login; rotation does not extend it."""
+    """Lives of tokens in seconds; a refresh token's is counted from login."""
 
     access_seconds: int = 30 * MINUTE
     refresh_seconds: int = 60 * DAY
@@ -41,9 +43,10 @@ class Lifetimes:
 class ServedTable:
     """A table of the schema file that devices may synchronise.
 
-    The schema file must give the table the partition column, and a primary key that begins with it, followed
-    by the client's own key columns. In mode "user" the column exists at the server only and holds
-    `user:<id>`; in mode "column" it is also a column of the client's table and names the row's partition.
+    The schema file must give the table the partition column, and a primary key that begins with it,
+    followed by the client's own key columns. In mode "user" the column exists at the server only
+    and holds `user:<id>`; in mode "column" it is also a column of the client's table and names the
+    row's partition.
     """
 
     name: str
@@ -65,7 +68,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What one client may ask for. A burst is how many calls are free; then they come per minute."""
+    """What one client may ask for; a burst is how many calls are free of the pace per minute."""
 
     batch_rows: int = 10_000
     batch_bytes: int = 4_000_000
@@ -81,8 +84,8 @@ class ServerLimits:
 class LoginSettings:
     """Which logins there are.
 
-    `non_rotating_sessions` admits App Services clients, which ignore a new refresh token. `password_cost`
-    "low" makes hashing cheap and is for test mode only.
+    `non_rotating_sessions` admits App Services clients, which ignore a new refresh token.
+    `password_cost` "low" makes hashing cheap and is for test mode only.
     """
 
     anonymous: bool = True
@@ -109,7 +112,8 @@ def read_config(path: Path) -> ServerConfig:
     """Read and check a `syncauth.toml`; `server.schema` is relative to the file's folder.
 
     Raises:
-        InvalidConfig: the file cannot be read, is not TOML, or a setting is missing, unknown, of the wrong
+        InvalidConfig: the file cannot be read, is not TOML, or a setting is missing, unknown, of
+        the wrong
             type or out of its range; `setting` names it as `section.name`.
     """
     try:
@@ -147,7 +151,9 @@ def parse_config(document: dict[str, Any], *, folder: Path) -> ServerConfig:
 
 def _app_id(server: Section) -> str:
     app_id = server.text("app_id")
-    if not all(character.isascii() and (character.isalnum() or character in "-_.") for character in app_id):
+    if not all(
+        character.isascii() and (character.isalnum() or character in "-_.") for character in app_id
+    ):
         remedy = "It stands in URLs: use letters, digits, - _ and . only"
         raise refusal("server.app_id", f"it is {app_id!r}", remedy)
     return app_id

@@ -1,10 +1,11 @@
 """
 The token issuer: signs and verifies the server's own tokens, and is the one door to `joserfc`.
 
-Tokens are JWTs (RFC 7519) with the claims of App Services, signed with ES256 (RFC 7518 section 3.4). The
-algorithm is fixed here; what a token's header says about it can only make the token invalid (RFC 8725 section
-3.1). The key is made at the first start and kept in the data directory, readable by its owner alone.
-This module must never read a clock, and never show a token's text in an error.
+Tokens are JWTs (RFC 7519) with the claims of App Services, signed with ES256 (RFC 7518 section
+3.4). The algorithm is fixed here; what a token's header says about it can only make the token
+invalid (RFC 8725 section 3.1). The key is made at the first start and kept in the data directory,
+readable by its owner alone. This module must never read a clock, and never show a token's text in
+an error.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def domain_id(app_id: str) -> str:
 
 
 def token_hash(token: Secret) -> bytes:
-    """Return the SHA-256 under which stores keep a refresh token (it is random: no salt is needed)."""
+    """Return the SHA-256 under which stores keep a token (it is random: no salt is needed)."""
     return hashlib.sha256(token.reveal().encode("utf-8", "surrogatepass")).digest()
 
 
@@ -98,10 +99,10 @@ class Issuer:
         self._registry = jws.JWSRegistry(algorithms=[ALGORITHM])
 
     def access_token(self, session: SessionRecord, *, now: float, life: float) -> Issued:
-        """Sign an access token that ends after `life` seconds, or with the session if that is sooner.
+        """Sign an access token for `life` seconds, or until the session ends if that is sooner.
 
-        `exp` is a whole second (RFC 7519 section 4.1.4 allows parts, native SDKs do not): it is rounded up, so
-        that no client finds a shorter life than was configured.
+        `exp` is a whole second (RFC 7519 section 4.1.4 allows parts, native SDKs do not): it is
+        rounded up, so that no client finds a shorter life than was configured.
         """
         expires_at = math.ceil(min(now + life, session.expires_at))
         claims = self._claims(session, "access", now, expires_at)
@@ -182,20 +183,22 @@ def open_key(data_dir: Path) -> ECKey:
         _write_new_key(path)
     try:
         key = ECKey.import_key(path.read_text(encoding="ascii"))
-        if not key.is_private or key.curve_name != "P-256":
-            what = "not a private key on the curve P-256"
-            raise ValueError(what)
     except (JoseError, ValueError, KeyError, TypeError) as error:
-        why = type(error).__name__  # the error's text might hold a part of the key
-        remedy = "Restore it from a backup; without it every user must log in again"
-        raise FileCorrupt(
-            f"the signing key {path} cannot be read", path=str(path), why=why, remedy=remedy
-        ) from None
+        # Not "from error": its text might hold a part of the key.
+        raise _bad_key(path, type(error).__name__) from None
+    if not key.is_private or key.curve_name != "P-256":
+        raise _bad_key(path, "it is no private key on the curve P-256")
     return key
 
 
+def _bad_key(path: Path, why: str) -> FileCorrupt:
+    what = f"the signing key {path} cannot be read"
+    remedy = "Restore it from a backup; without it every user must log in again"
+    return FileCorrupt(what, path=str(path), why=why, remedy=remedy)
+
+
 def _write_new_key(path: Path) -> None:
-    """Make the key file appear whole or not at all; of two processes that start at once one wins."""
+    """Make the key file appear whole or not at all; of two processes at once one wins."""
     key = ECKey.generate_key("P-256", private=True)
     text = msgspec.json.encode(key.as_dict(private=True))
     draft = path.with_name(f"{path.name}.{os.getpid()}")

@@ -1,9 +1,9 @@
 """
 Passwords: argon2id at the OWASP parameters, in a few threads of their own, never on the event loop.
 
-Hashing is meant to cost 19 MiB and some 30 ms, so both the threads and the line before them are bounded: a
-flood of logins is told to come back and cannot take the memory of the sync sockets. This module must never
-keep, log or return a password, and is the one door to `argon2`.
+Hashing is meant to cost 19 MiB and some 30 ms, so both the threads and the line before them are
+bounded: a flood of logins is told to come back and cannot take the memory of the sync sockets. This
+module must never keep, log or return a password, and is the one door to `argon2`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from syncauth.server.config import PasswordCost
 
 THREADS: Final = 2
 LONGEST_LINE: Final = 64
-"""Hashings under way and waiting; one more is refused. At 30 ms in two threads this is a second's work."""
+"""Hashings under way and waiting, about a second's work; one more is refused."""
 
 T = TypeVar("T")
 
@@ -47,8 +47,8 @@ class Passwords:
     async def verify(self, password_hash: str | None, password: Secret) -> bool:
         """Tell whether the password is the one that was hashed; raises `ServerBusy`.
 
-        None stands for an account that does not exist: it costs the same time and is never right, so that
-        nobody can learn from the clock which accounts there are.
+        None stands for an account that does not exist: it costs the same time and is never right,
+        so that nobody can learn from the clock which accounts there are.
         """
         return await self._run(lambda: self._verify(password_hash, password))
 

@@ -1,8 +1,9 @@
 """
 Slowing down whoever tries too often: a bounded table of token buckets.
 
-A limit slows down one key (an account from one address, say); it never locks an account out and never touches
-a session that lives. This module must never read a clock: the time comes with every call.
+A limit slows down one key (an account from one address, say); it never locks an account out and
+never touches a session that lives. This module must never read a clock: the time comes with every
+call.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class RateLimit:
     def take(self, key: Hashable, now: float) -> float:
         """Take one call out of the key's bucket.
 
-        Returns 0.0 if there was one, else the seconds until there is; then nothing was taken. `now` is
-        monotonic.
+        Returns 0.0 if there was one, else the seconds until there is; then nothing was taken. `now`
+        is monotonic.
         """
         level = self._level(key, now)
         allowed = level >= 1

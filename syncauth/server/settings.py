@@ -1,8 +1,8 @@
 """
 Reading typed settings out of one section of a TOML file, naming the setting in every refusal.
 
-A section is read setting by setting and then finished: what was not read is a misspelt or unknown setting and
-is refused. This module must never know which settings exist.
+A section is read setting by setting and then finished: what was not read is a misspelt or unknown
+setting and is refused. This module must never know which settings exist.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from syncauth.errors import InvalidConfig
 
 def refusal(setting: str, why: str, remedy: str) -> InvalidConfig:
     """Return the error for a setting, named as the user writes it: `section.name`."""
-    return InvalidConfig(f"the setting {setting} cannot be used", setting=setting, why=why, remedy=remedy)
+    return InvalidConfig(
+        f"the setting {setting} cannot be used", setting=setting, why=why, remedy=remedy
+    )
 
 
 class Section:
@@ -55,7 +57,9 @@ class Section:
         """Read true or false."""
         value = self._take(name, default)
         if not isinstance(value, bool):
-            raise self._refuse(name, f"it is {_kind(value)}", "Give it true or false, without quotes")
+            raise self._refuse(
+                name, f"it is {_kind(value)}", "Give it true or false, without quotes"
+            )
         return value
 
     def integer(self, name: str, default: int, *, low: int, high: int) -> int:

@@ -1,14 +1,14 @@
 """
 The tables in which the server's SQLite file keeps accounts.
 
-    _sync_users       one line per user; `state` is "enabled", "disabled" or "removed" (a removed user keeps
+    _sync_users       a user; `state` is "enabled", "disabled" or "removed" (a removed user keeps
                       nothing but its id, so that its sessions can say why they ended)
     _sync_identities  how users log in; unique by (provider_type, provider_id)
-    _sync_sessions    one line per session; `token` is the hash of its refresh token, `spent` the hash of the
-                      one before, `refresh_id` the hash of the id with which that one was replaced
+    _sync_sessions    a session; `token` is the hash of its refresh token, `spent` the hash of the
+                      one before, `refresh_id` the hash of the id with which that was replaced
 
-A password is kept as an argon2id hash, a token as its SHA-256. Times are wall-clock seconds. This module must
-never hold anything but the statements.
+A password is kept as an argon2id hash, a token as its SHA-256. Times are wall-clock seconds. This
+module must never hold anything but the statements.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """
 What the account service needs from a store: users, their identities and their sessions.
 
-A store keeps and compares; it never sees a token or a password, only hashes. Every method is one transaction
-of its own, except `session_status`, which only reads and may be called inside the caller's transaction: that
-is how the commit of a pushed batch checks the session (I3). All times are wall-clock seconds by the server's
-clock, given by the caller. This module must never hold behaviour.
+A store keeps and compares; it never sees a token or a password, only hashes. Every method is one
+transaction of its own, except `session_status`, which only reads and may be called inside the
+caller's transaction: that is how the commit of a pushed batch checks the session (I3). All times
+are wall-clock seconds by the server's clock, given by the caller. This module must never hold
+behaviour.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class RotationOutcome(enum.Enum):
 class NewUser:
     """A user to be made together with the identity by which it logs in.
 
-    `provider_id` is unique within `provider_type`; `password_hash` is None where the provider has none.
+    `provider_id` is unique within `provider_type`; `password_hash` is None where the provider has
+    none.
     """
 
     user_id: str
@@ -62,9 +64,9 @@ class LoginRecord:
 class SessionRecord:
     """A session as it is kept.
 
-    `device_id` is the installation that an App Services client names: a label without any power. `rotates`
-    is fixed at login. `end_reason` is None, or why it was ended: "revoked" or "reuse_detected".
-    `custom_data` is the user's, and goes into access tokens.
+    `device_id` is the installation that an App Services client names: a label without any power.
+    `rotates` is fixed at login. `end_reason` is None, or why it was ended: "revoked" or
+    "reuse_detected". `custom_data` is the user's, and goes into access tokens.
     """
 
     session_id: str
@@ -116,7 +118,7 @@ class AccountStore(Protocol):
         ...
 
     def set_custom_data(self, user_id: str, custom_data: dict[str, Any] | None) -> bool:
-        """Set what access tokens carry as `user_data` from now on; False if there is no such user."""
+        """Set what access tokens carry as `user_data`; False if there is no such user."""
         ...
 
     def open_session(self, session: SessionRecord, *, token_hash: bytes, now: float) -> bool:
@@ -139,11 +141,11 @@ class AccountStore(Protocol):
         successor: bytes,
         now: float,
     ) -> RotationOutcome:
-        """Judge a presented refresh token and put the successor in its place; all are SHA-256 hashes.
+        """Judge a presented refresh token and put the successor in its place; all are hashes.
 
-        The token of the session is replaced and remembered with the refresh id. A token that was replaced
-        comes again with the same refresh id while its successor is unused: the successor is replaced once
-        more, at any time. Any other token revokes the session.
+        The token of the session is replaced and remembered with the refresh id. A token that was
+        replaced comes again with the same refresh id while its successor is unused: the successor
+        is replaced once more, at any time. Any other token revokes the session.
         """
         ...
 
@@ -172,5 +174,5 @@ class AccountStore(Protocol):
         ...
 
     def forget_sessions(self, ended_before: float, limit: int) -> int:
-        """Delete at most `limit` sessions whose life ended before that time, and return how many."""
+        """Delete at most `limit` sessions that expired before that time; returns how many."""
         ...

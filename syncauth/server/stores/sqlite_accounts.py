@@ -29,7 +29,7 @@ class SqliteAccounts:
     """The `AccountStore` on an open connection, used in the store thread only."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Take a connection opened with `isolation_level=None`, and make the tables if they are missing."""
+        """Take a connection opened with `isolation_level=None`; make the tables if missing."""
         self._connection = connection
         with self._transaction():
             for statement in SCHEMA:
@@ -54,8 +54,8 @@ class SqliteAccounts:
                 (user.user_id, now, json.dumps(user.data)),
             )
             self._connection.execute(
-                "INSERT INTO _sync_identities (provider_type, provider_id, id, user_id, password_hash)"
-                " VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO _sync_identities"
+                " (provider_type, provider_id, id, user_id, password_hash) VALUES (?, ?, ?, ?, ?)",
                 (
                     user.provider_type,
                     user.provider_id,
@@ -79,9 +79,7 @@ class SqliteAccounts:
 
     def user(self, user_id: str) -> UserRecord | None:
         """Return the user, or None if it was removed or never was."""
-        row = self._one(
-            "SELECT data FROM _sync_users WHERE id = ? AND state <> 'removed'", user_id
-        )
+        row = self._one("SELECT data FROM _sync_users WHERE id = ? AND state <> 'removed'", user_id)
         if row is None:
             return None
         identities = self._connection.execute(
@@ -93,7 +91,7 @@ class SqliteAccounts:
         return UserRecord(user_id, _object(row[0]) or {}, found)
 
     def set_custom_data(self, user_id: str, custom_data: dict[str, Any] | None) -> bool:
-        """Set what access tokens carry as `user_data` from now on; False if there is no such user."""
+        """Set what access tokens carry as `user_data`; False if there is no such user."""
         text = None if custom_data is None else json.dumps(custom_data)
         with self._transaction():
             return self._changed(
@@ -127,20 +125,23 @@ class SqliteAccounts:
     def session(self, session_id: str) -> SessionRecord | None:
         """Return the session, ended or not."""
         row = self._one(
-            "SELECT s.id, s.user_id, s.device_id, s.identity_id, s.provider_type, s.rotates,"
+            "SELECT s.user_id, s.device_id, s.identity_id, s.provider_type, s.rotates,"
             " s.expires_at, s.end_reason, u.custom_data"
             " FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id WHERE s.id = ?",
             session_id,
         )
         if row is None:
             return None
-        *names, rotates, expires_at, end_reason, custom_data = row
         return SessionRecord(
-            *names,
-            rotates=bool(rotates),
-            expires_at=expires_at,
-            end_reason=end_reason,
-            custom_data=_object(custom_data),
+            session_id=session_id,
+            user_id=row[0],
+            device_id=row[1],
+            identity_id=row[2],
+            provider_type=row[3],
+            rotates=bool(row[4]),
+            expires_at=row[5],
+            end_reason=row[6],
+            custom_data=_object(row[7]),
         )
 
     def rotate(
@@ -171,7 +172,7 @@ class SqliteAccounts:
                 session_id,
             ):
                 return RotationOutcome.ROTATED
-            # A repeat: the successor is unused as long as the token before it is the last one spent.
+            # A repeat: the successor is unused while the token before it is the last one spent.
             # Without a refresh id `refresh_id = NULL` holds for nobody, so that there is no repeat.
             if self._changed(
                 "UPDATE _sync_sessions SET token = ? WHERE id = ? AND spent = ? AND refresh_id = ?",
@@ -240,7 +241,7 @@ class SqliteAccounts:
             return ended
 
     def forget_sessions(self, ended_before: float, limit: int) -> int:
-        """Delete at most `limit` sessions whose life ended before that time, and return how many."""
+        """Delete at most `limit` sessions that expired before that time; returns how many."""
         with self._transaction():
             return self._connection.execute(
                 "DELETE FROM _sync_sessions WHERE id IN (SELECT id FROM _sync_sessions"
@@ -249,10 +250,11 @@ class SqliteAccounts:
             ).rowcount
 
     def _end(self, where: str, of: str, now: float, reason: str) -> tuple[str, ...]:
-        """End the active sessions that the fixed condition names; their tokens' hashes are erased."""
+        """End the active sessions that the fixed condition names, and erase their hashes."""
         ended = self._connection.execute(
-            f"UPDATE _sync_sessions SET ended_at = ?, end_reason = ?, token = x'', spent = NULL,"
-            f" refresh_id = NULL WHERE {where} AND ended_at IS NULL AND expires_at > ? RETURNING id",
+            "UPDATE _sync_sessions SET ended_at = ?, end_reason = ?, token = x'', spent = NULL,"
+            " refresh_id = NULL"
+            f" WHERE {where} AND ended_at IS NULL AND expires_at > ? RETURNING id",  # noqa: S608
             (now, reason, of, now),
         ).fetchall()
         return tuple(row[0] for row in ended)
@@ -277,7 +279,8 @@ class SqliteAccounts:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # some errors, such as a full disk, end it themselves
+            # Some errors, such as a full disk, have ended it already.
+            if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
 

@@ -1,8 +1,9 @@
 """
 The one thread in which all SQLite work of a server process runs, first come first served.
 
-The connection lives in this thread, so that accounts and rows share transactions, and the order in which work
-is handed in is the order in which it is done. This module must never know what the work is.
+The connection lives in this thread, so that accounts and rows share transactions, and the order in
+which work is handed in is the order in which it is done. This module must never know what the work
+is.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ class StoreThread:
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Do `work(*arguments)` in the store thread and return its result or raise its exception.
 
-        The place in the line is taken before this function first waits. A caller that is cancelled stops
-        waiting; the work is done all the same, because a transaction must not be left half told.
+        The place in the line is taken before this function first waits. A caller that is cancelled
+        stops waiting; the work is done all the same, because a transaction must not be left half
+        told.
 
         Raises:
             Closed: the thread has been closed.
@@ -39,7 +41,7 @@ class StoreThread:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def run_blocking(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do the same for a caller without an event loop, such as the start and the end of a process."""
+        """Do the same for a caller without an event loop, such as the start of a process."""
         self._refuse_if_closed()
         return self._executor.submit(work, *arguments).result()
 
