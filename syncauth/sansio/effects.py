@@ -178,10 +178,9 @@ class CutBatch:
 
 @dataclass(frozen=True, slots=True)
 class LoadInFlight:
-    """Read the batches above `after` for a resend; answered by `InFlightLoaded`."""
+    """Read the batches in flight for a resend; answered by `InFlightLoaded`."""
 
     ticket: Ticket
-    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +197,13 @@ class ApplyChanges:
 
     ticket: Ticket
     changes: Changes | Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReplica:
+    """Read the state of the replica afresh; answered by `ReplicaRead`."""
+
+    ticket: Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +227,10 @@ class CallReloginHook:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Give a verb of the app that waits its result: a user id, or the error to raise."""
+    """Give a verb of the app that waits its result: nothing, a user id, or the error to raise."""
 
     request: int
-    user_id: str | None
+    user_id: str | None = None
     error: SyncAuthError | None = None
 
 
@@ -245,6 +251,7 @@ Effect = (
     | LoadInFlight
     | AcknowledgeBatches
     | ApplyChanges
+    | ReadReplica
     | PrepareReplica
     | CallReloginHook
     | Settle

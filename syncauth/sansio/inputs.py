@@ -21,7 +21,7 @@ from syncauth.models import (
     TokenPair,
 )
 from syncauth.sansio.effects import Ticket
-from syncauth.sansio.messages import BatchMark, ServerMessage, TableShape
+from syncauth.sansio.messages import BatchMark, Changes, Checkpoint, ServerMessage, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,9 @@ class ReplicaWritten:
 
 @dataclass(frozen=True, slots=True)
 class SyncWanted:
-    """`wait_synced` was called: ask the server for everything it has by now."""
+    """`wait_synced` was called: settled when everything the server has by now is in the replica."""
 
+    request: int
     user_id: str
 
 
@@ -248,6 +249,14 @@ class MessageReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaRead:
+    """The state of the replica as it is now."""
+
+    ticket: Ticket
+    state: ReplicaState
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaPrepared:
     """Clock offset and device id are durable."""
 
@@ -286,8 +295,8 @@ class ChangesApplied:
     """A page or checkpoint is durable; `refused` were given up on the way to it."""
 
     ticket: Ticket
+    message: Changes | Checkpoint
     state: ReplicaState
-    complete: bool
     refused: tuple[DeadLetter, ...] = ()
 
 
@@ -299,26 +308,26 @@ class ReplicaFailed:
     error: SyncAuthError
 
 
-Input = (
+AppInput = (
     Started
     | LogInRequested
-    | LogOutRequested
-    | ReplicaOpened
-    | ReplicaClosing
-    | ReplicaWritten
-    | SyncWanted
-    | NetworkChanged
-    | HookRegistered
-    | HookReturned
-    | ReloginAsked
-    | DeadlineReached
     | LogInAnswered
-    | RefreshAnswered
-    | RevokeAnswered
+    | LogOutRequested
     | SessionsReread
+    | HookRegistered
+    | NetworkChanged
+    | DeadlineReached
+    | RevokeAnswered
+)
+"""What concerns the App as a whole, or brings its user along."""
+
+_Named = ReplicaOpened | ReplicaClosing | ReplicaWritten | SyncWanted | HookReturned | ReloginAsked
+_Answer = (
+    RefreshAnswered
     | SocketOpened
     | SocketLost
     | MessageReceived
+    | ReplicaRead
     | ReplicaPrepared
     | BatchCut
     | InFlightLoaded
@@ -326,3 +335,15 @@ Input = (
     | ChangesApplied
     | ReplicaFailed
 )
+
+UserInput = _Named | _Answer
+"""What concerns one user, who is known to the engine."""
+
+Input = AppInput | UserInput
+
+
+def user_of(happening: UserInput) -> str:
+    """Return whose input this is."""
+    if isinstance(happening, _Named):
+        return happening.user_id
+    return happening.ticket.user_id

@@ -27,7 +27,7 @@ This module must never do I/O and never look into a row.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -249,9 +249,10 @@ class Goodbye(
 ClientMessage = Hello | Renew | Push | Subscribe | Received
 ServerMessage = Welcome | Renewed | Changes | Checkpoint | PushResult | Error | Goodbye
 
+_Decoded = TypeVar("_Decoded")
 _encoder = msgspec.json.Encoder()
-_client_decoder = msgspec.json.Decoder(ClientMessage)
-_server_decoder = msgspec.json.Decoder(ServerMessage)
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 _sections_decoder = msgspec.json.Decoder(list[Section])
 
 
@@ -290,7 +291,7 @@ def digest_of(sections: bytes | msgspec.Raw) -> str:
     return hashlib.sha256(sections).hexdigest()
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], frame: Any) -> Any:
+def _decode(decoder: msgspec.json.Decoder[_Decoded], frame: bytes | str | msgspec.Raw) -> _Decoded:
     try:
         return decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

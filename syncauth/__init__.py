@@ -1,0 +1,1 @@
+"""syncauth: sync for offline-first apps that owns the login."""

@@ -1,0 +1,85 @@
+"""
+From the credential store into memory: at the start, and when another process has written to the store.
+
+What another process did is not judged again: it is adopted through the triggers made for it. A user that this
+process has never seen simply appears.
+"""
+
+from __future__ import annotations
+
+from syncauth.models import SessionState
+from syncauth.sansio import session_rules
+from syncauth.sansio.accounts import Account, Episode, Refresh
+from syncauth.sansio.draft import Draft
+from syncauth.sansio.inputs import Moment, StoredUser
+from syncauth.sansio.session import SessionTrigger
+
+
+def account_of(stored: StoredUser, now: Moment) -> Account:
+    """Return the account of a stored user; the age of its pair is planned by the wall clock, once, here."""
+    age = max(0.0, now.wall - stored.received_at)
+    life = stored.tokens.life if stored.tokens is not None else 0.0
+    return Account(
+        user_id=stored.user_id,
+        device_id=stored.device_id,
+        epoch=stored.epoch,
+        current=stored.current,
+        profile=stored.profile,
+        tokens=stored.tokens,
+        received_at=now.monotonic - min(age, life),
+        refresh=Refresh(refresh_id=stored.refresh_id),
+        episode=episode_of(stored),
+    )
+
+
+def session_of(stored: StoredUser) -> SessionState:
+    """Return the state to start in: a refresh that was sent and not answered means refreshing."""
+    if stored.state is SessionState.ACTIVE and stored.refresh_id is not None:
+        return SessionState.REFRESHING
+    return stored.state
+
+
+def episode_of(stored: StoredUser) -> Episode | None:
+    """Return the episode of a stored user, of which this process has told the app nothing yet."""
+    if stored.episode is None or stored.reason is None:
+        return None
+    return Episode(stored.episode, stored.reason, stored.since)
+
+
+def adopt_stored(draft: Draft, stored: StoredUser) -> None:
+    """Adopt what another process stored for this user."""
+    account = draft.account
+    draft.change(current=stored.current)
+    if stored.state is SessionState.LOGGED_OUT:
+        if draft.session is not SessionState.LOGGED_OUT:
+            draft.fire(SessionTrigger.LOGGED_OUT_ELSEWHERE)
+            session_rules.forget_session(draft, stored.epoch)
+    elif stored.state is SessionState.REFRESH_EXPIRED:
+        if draft.session in (SessionState.ACTIVE, SessionState.REFRESHING):
+            draft.fire(SessionTrigger.EXPIRED_ELSEWHERE)
+            session_rules.forget_session(draft, stored.epoch)
+            draft.change(current=stored.current, episode=episode_of(stored))
+    elif stored.epoch != account.epoch or stored.tokens != account.tokens:
+        _adopt_tokens(draft, stored)
+    else:
+        # The store is as we know it: whatever was refused there is asked again.
+        draft.change_refresh(ticket=None, refresh_id=stored.refresh_id)
+
+
+def _adopt_tokens(draft: Draft, stored: StoredUser) -> None:
+    newer_epoch = stored.epoch != draft.account.epoch
+    outside = draft.session in (SessionState.LOGGED_OUT, SessionState.REFRESH_EXPIRED)
+    if newer_epoch and outside:
+        draft.fire(SessionTrigger.LOGGED_IN_ELSEWHERE)
+    else:
+        draft.fire(SessionTrigger.TOKENS_ADOPTED)
+    fresh = account_of(stored, draft.now)
+    draft.reset_refresh()
+    draft.change_refresh(refresh_id=stored.refresh_id)
+    draft.change(
+        epoch=stored.epoch,
+        tokens=stored.tokens,
+        received_at=fresh.received_at,
+        rejected=False,
+        episode=None,
+    )
