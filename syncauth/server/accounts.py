@@ -233,9 +233,9 @@ class Accounts:
         """Return why a session is not active, in a word of `ReloginReason`."""
         status = await self._thread.run(self._store.session_status, session_id, now)
         if status is not SessionStatus.REVOKED:
-            return status.value
+            return str(status.value)
         session = await self._thread.run(self._store.session, session_id)
-        return session.end_reason if session and session.end_reason else status.value
+        return session.end_reason if session and session.end_reason else str(status.value)
 
     async def _open_session(
         self, record: LoginRecord, provider: str, life: float, options: ClientOptions

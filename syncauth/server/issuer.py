@@ -182,8 +182,8 @@ def open_key(data_dir: Path) -> ECKey:
     if not path.exists():
         _write_new_key(path)
     try:
-        key = ECKey.import_key(path.read_text(encoding="ascii"))
-    except (JoseError, ValueError, KeyError, TypeError) as error:
+        key = ECKey.import_key(msgspec.json.decode(path.read_bytes(), type=dict[str, str]))
+    except (JoseError, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
         # Not "from error": its text might hold a part of the key.
         raise _bad_key(path, type(error).__name__) from None
     if not key.is_private or key.curve_name != "P-256":

@@ -1,0 +1,88 @@
+"""The store thread does work in the order it was handed in, and never half."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from syncauth.errors import Closed
+from syncauth.server.stores.thread import StoreThread
+
+
+def test_work_is_done_in_order_in_one_thread() -> None:
+    """All work runs in one other thread, first come first served."""
+    done: list[tuple[int, str]] = []
+
+    def note(number: int) -> int:
+        done.append((number, threading.current_thread().name))
+        return number
+
+    async def story() -> list[int]:
+        thread = StoreThread()
+        results = await asyncio.gather(*(thread.run(note, number) for number in range(100)))
+        thread.close()
+        return results
+
+    assert asyncio.run(story()) == list(range(100))
+    assert [number for number, _ in done] == list(range(100))
+    assert len({name for _, name in done}) == 1
+    assert done[0][1] != threading.current_thread().name
+
+
+def test_exception_reaches_the_caller() -> None:
+    """What the work raises is raised where it was asked for, and the thread goes on."""
+
+    def fail() -> None:
+        message = "the disk is gone"
+        raise OSError(message)
+
+    async def story() -> int:
+        thread = StoreThread()
+        with pytest.raises(OSError, match="the disk is gone"):
+            await thread.run(fail)
+        result = await thread.run(int, "7")
+        thread.close()
+        return result
+
+    assert asyncio.run(story()) == 7
+
+
+def test_cancelled_caller_leaves_the_work_whole() -> None:
+    """Work that began is finished although its caller was cancelled."""
+    began, go_on = threading.Event(), threading.Event()
+    finished: list[str] = []
+
+    def work() -> None:
+        began.set()
+        go_on.wait(10)
+        finished.append("whole")
+
+    async def story() -> None:
+        thread = StoreThread()
+        async with asyncio.timeout(10):
+            caller = asyncio.ensure_future(thread.run(work))
+            await asyncio.to_thread(began.wait, 10)
+            caller.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+            go_on.set()
+            await thread.run(lambda: None)
+        thread.close()
+
+    asyncio.run(story())
+    assert finished == ["whole"]
+
+
+def test_closed_thread_refuses_work() -> None:
+    """After `close`, which may be called twice, work is refused with a typed error."""
+    thread = StoreThread()
+    assert thread.run_blocking(int, "7") == 7
+    thread.close()
+    thread.close()
+
+    with pytest.raises(Closed):
+        thread.run_blocking(int, "7")
+    with pytest.raises(Closed):
+        asyncio.run(thread.run(int, "7"))
