@@ -84,6 +84,10 @@ class Accounts:
             burst=limits.register_burst, per_minute=limits.registrations_per_minute
         )
 
+    async def check_store(self) -> None:
+        """Raise an exception if the store cannot be read."""
+        await self._thread.run(self._store.ping)
+
     async def register(self, email: str, password: Secret, address: str) -> Denied | None:
         """Make an account; None when it is made.
 

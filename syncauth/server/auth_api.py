@@ -1,5 +1,5 @@
 """
-The App Services compatible account API under `/api/client/v2.0`, as Starlette routes.
+The App Services compatible account API under `/api/client/v2.0`, and `/healthz`, as routes.
 
 Routes read a request, call the account service and write its answer; they decide nothing. As in App
 Services, `auth/session`, `auth/profile` and `auth/delete` do not stand under `app/{id}`. A token
@@ -100,6 +100,7 @@ class AuthApi:
             Route(f"{BASE}/auth/session", self._log_out, methods=["DELETE"]),
             Route(f"{BASE}/auth/profile", self._profile, methods=["GET"]),
             Route(f"{BASE}/auth/delete", self._remove_user, methods=["DELETE"]),
+            Route("/healthz", self._health, methods=["GET"]),
         ]
 
     def _of_app(
@@ -114,6 +115,11 @@ class AuthApi:
             return await answer(request)
 
         return check
+
+    async def _health(self, _request: Request) -> Response:
+        """Answer 200 if the store can be read; if not, this fails with 500 like every other call."""
+        await self._accounts.check_store()
+        return answer_json(200, {"status": "ok"})
 
     async def _location(self, request: Request) -> Response:
         """Name this server as the client reached it: by the Host header (RFC 9110 section 7.2)."""

@@ -73,9 +73,7 @@ def open_session(
     store: AccountStore, name: str = "s", of: str = "user1", *, rotates: bool = True
 ) -> None:
     """Open a session whose first token is "0"."""
-    opened = store.open_session(
-        session(name, of, rotates=rotates), token_hash=hashed("0"), now=NOW
-    )
+    opened = store.open_session(session(name, of, rotates=rotates), token_hash=hashed("0"), now=NOW)
     assert opened
 
 

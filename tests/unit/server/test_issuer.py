@@ -145,7 +145,7 @@ def encoded(part: bytes) -> str:
 
 
 def test_header_does_not_choose_the_algorithm() -> None:
-    """"none", HMAC with the public key as its secret, and ES384 are refused (RFC 8725 section 2.1)."""
+    """ "none", HMAC with the public key as its secret, and ES384 are refused (RFC 8725 section 2.1)."""
     body = access().reveal().split(".")[1]
     unsigned = encoded(b'{"alg":"none"}') + f".{body}."
     to_sign = encoded(b'{"alg":"HS256"}') + f".{body}"

@@ -1,0 +1,184 @@
+"""
+`syncauth serve`: one server process, ready line on stdout, log on stderr, clean end on SIGTERM.
+
+Without TLS the server listens on loopback only, because tokens travel through it; a proxy that ends TLS must be
+declared. This module must never print anything but the ready line to stdout: programs read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import uvicorn
+
+from syncauth.errors import InvalidConfig, SyncAuthError
+from syncauth.server.access_log import AccessLog
+from syncauth.server.app import create_app
+from syncauth.server.clock import SystemClock, SystemRandomness
+from syncauth.server.config import ServerConfig, read_config
+
+MESSAGE_OVERHEAD: Final = 1_000_000
+"""Bytes that a frame may have beyond a full batch."""
+
+SECONDS_TO_END: Final = 5
+"""How long open sockets and requests may take to end after SIGTERM."""
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("syncauth.toml"),
+    show_default=True,
+    help="The configuration file.",
+)
+@click.option(
+    "--data",
+    "data_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="The folder of the database and the signing key; made if missing.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8089,
+    show_default=True,
+    help="The port to listen on; 0 takes a free one, which the ready line tells.",
+)
+@click.option(
+    "--behind-tls-proxy",
+    is_flag=True,
+    help="A proxy in front speaks TLS and alone can reach this port: listen on any address. "
+    "Its X-Forwarded headers are believed from the addresses in FORWARDED_ALLOW_IPS (127.0.0.1).",
+)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info")
+def serve(  # noqa: PLR0917 - click hands every option over
+    config_path: Path,
+    data_dir: Path,
+    host: str,
+    port: int,
+    behind_tls_proxy: bool,  # noqa: FBT001 - as above
+    log_level: str,
+) -> None:
+    """Run the bundled server until SIGTERM or Ctrl-C.
+
+    Prints one line of JSON, {"ready": true, "url": ...}, when it accepts connections. Exits with 2 if the
+    configuration cannot be used, and with 1 if the data or the port cannot.
+    """
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    try:
+        _refuse_open_door(host, behind_tls_proxy=behind_tls_proxy)
+        config = read_config(config_path)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _listen(host, port) as door:
+            asyncio.run(_run(config, data_dir, door, behind_tls_proxy=behind_tls_proxy))
+    except InvalidConfig as error:
+        _fail(error, 2)
+    except (SyncAuthError, OSError) as error:
+        _fail(error, 1)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that tells when it is ready, and ends with exit code 0 on SIGTERM and SIGINT."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            click.echo(json.dumps({"ready": True, "url": self._url}))
+            sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let both signals end the server, and do not raise them again afterwards as uvicorn does."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+async def _run(
+    config: ServerConfig, data_dir: Path, door: socket.socket, *, behind_tls_proxy: bool
+) -> None:
+    clock = SystemClock()
+    app = create_app(config, data_dir, clock, SystemRandomness())
+    host, port = door.getsockname()[:2]
+    place = f"[{host}]" if door.family is socket.AF_INET6 else host
+    options = uvicorn.Config(
+        AccessLog(app, clock),
+        log_config=None,
+        log_level="warning",  # uvicorn's own lines show paths with their query
+        access_log=False,
+        server_header=False,
+        proxy_headers=behind_tls_proxy,
+        ws="websockets-sansio",
+        ws_max_size=config.limits.batch_bytes + MESSAGE_OVERHEAD,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        timeout_graceful_shutdown=SECONDS_TO_END,
+    )
+    server = _Server(options, f"http://{place}:{port}")
+    await server.serve(sockets=[door])
+    if not server.started:
+        raise click.exceptions.Exit(1)  # the reason was logged by the lifespan
+
+
+def _refuse_open_door(host: str, *, behind_tls_proxy: bool) -> None:
+    """Refuse an address that others can reach while nobody speaks TLS."""
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    if host == "localhost" or behind_tls_proxy:
+        return
+    raise InvalidConfig(
+        f"the server does not listen on {host} without TLS",
+        setting="--host",
+        why="tokens and passwords would travel in clear text",
+        remedy="Put a proxy that speaks TLS in front and say --behind-tls-proxy, or use 127.0.0.1",
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket, so that a port that is taken is told before anything else happens."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    door = socket.socket(family, kind, protocol)
+    try:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+    except OSError:
+        door.close()
+        raise
+    return door
+
+
+def _fail(error: Exception, code: int) -> None:
+    click.echo(f"syncauth serve: {error}", err=True)
+    raise click.exceptions.Exit(code)

@@ -1,0 +1,188 @@
+"""
+A real server of the account API for each test: uvicorn in a thread, loopback, its own SQLite file.
+
+Only its clock is not the machine's: tests set it, so that months pass in a line.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from syncauth.server.accounts import Accounts
+from syncauth.server.auth_api import ERROR_HANDLERS, AuthApi
+from syncauth.server.clock import SystemRandomness
+from syncauth.server.config import LoginSettings, ServerConfig
+from syncauth.server.issuer import Issuer, open_key
+from syncauth.server.passwords import Passwords
+from syncauth.server.stores.sqlite_accounts import SqliteAccounts
+from syncauth.server.stores.thread import StoreThread
+
+BASE = "/api/client/v2.0"
+APP = f"{BASE}/app/field-notes"
+PROVIDERS = f"{APP}/auth/providers"
+SESSION = f"{BASE}/auth/session"
+EMAIL, PASSWORD = "ann@example.com", "correct horse"
+
+
+class SetClock:
+    """A clock that stands until a test moves it."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_700_000_000.25
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wall(self) -> float:
+        return self.seconds
+
+    def pass_time(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class ThreadedServer(uvicorn.Server):
+    """Uvicorn that tells the test when it listens."""
+
+    ready: threading.Event
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@dataclass
+class AuthServer:
+    """What a test sees: a client, the clock, the file, and the sessions told as revoked."""
+
+    url: str
+    path: Path
+    clock: SetClock
+    client: httpx.Client
+    revoked: list[str] = field(default_factory=list)
+    connections: list[sqlite3.Connection] = field(default_factory=list)
+
+    def register(self, email: str = EMAIL, password: str = PASSWORD) -> httpx.Response:
+        """Make an account."""
+        body = {"email": email, "password": password}
+        return self.client.post(f"{PROVIDERS}/local-userpass/register", json=body)
+
+    def try_login(
+        self, email: str = EMAIL, password: str = PASSWORD, **options: Any
+    ) -> httpx.Response:
+        """Ask for a session."""
+        body = {"username": email, "password": password, "options": options}
+        return self.client.post(f"{PROVIDERS}/local-userpass/login", json=body)
+
+    def log_in(self, *, rotate: bool = True) -> dict[str, Any]:
+        """Register if needed and open a session."""
+        self.register()
+        answer = self.try_login(rotate=rotate)
+        assert answer.status_code == 200, answer.text
+        login: dict[str, Any] = answer.json()
+        return login
+
+    def refresh(self, token: str, refresh_id: str | None = None) -> httpx.Response:
+        """Present a refresh token."""
+        body = None if refresh_id is None else {"refresh_id": refresh_id}
+        return self.client.post(SESSION, headers=bearer(token), json=body)
+
+    def profile(self, token: str) -> httpx.Response:
+        """Present an access token."""
+        return self.client.get(f"{BASE}/auth/profile", headers=bearer(token))
+
+    def log_out(self, token: str) -> httpx.Response:
+        """End a session."""
+        return self.client.delete(SESSION, headers=bearer(token))
+
+    def other_process(self) -> SqliteAccounts:
+        """Open the same file with a connection of its own, as another process of the server does."""
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        self.connections.append(connection)
+        return SqliteAccounts(connection)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that carries a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+StartServer = Callable[..., AuthServer]
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start servers with any settings; all are stopped at the end of the test."""
+    endings: list[Callable[[], None]] = []
+    standard = ServerConfig(
+        app_id="field-notes",
+        schema=tmp_path / "schema.sql",
+        test_mode=True,
+        login=LoginSettings(password_cost="low"),
+    )
+
+    def start(**changes: Any) -> AuthServer:
+        config = replace(standard, **changes)
+        path = tmp_path / "server.db"
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        thread, passwords, clock = StoreThread(), Passwords("low"), SetClock()
+        server = AuthServer("", path, clock, httpx.Client())
+
+        def on_revoked(sessions: Sequence[str]) -> None:
+            server.revoked.extend(sessions)
+
+        accounts = Accounts(
+            config,
+            store=thread.run_blocking(SqliteAccounts, connection),
+            thread=thread,
+            issuer=Issuer(open_key(tmp_path), config.app_id),
+            passwords=passwords,
+            clock=clock,
+            randomness=SystemRandomness(),
+            on_revoked=on_revoked,
+        )
+        app = Starlette(
+            routes=AuthApi(config, accounts).routes(), exception_handlers=dict(ERROR_HANDLERS)
+        )
+        running = ThreadedServer(
+            uvicorn.Config(app, port=0, log_level="error", lifespan="off", ws="none")
+        )
+        running.ready = threading.Event()
+        worker = threading.Thread(target=running.run)
+        worker.start()
+        assert running.ready.wait(10)
+        port = running.servers[0].sockets[0].getsockname()[1]
+        server.url = f"http://127.0.0.1:{port}"
+        server.client = httpx.Client(base_url=server.url, timeout=10)
+
+        def end() -> None:
+            server.client.close()
+            running.should_exit = True
+            worker.join(10)
+            thread.close()
+            passwords.close()
+            for opened in (connection, *server.connections):
+                opened.close()
+
+        endings.append(end)
+        return server
+
+    yield start
+    for end in endings:
+        end()
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> AuthServer:
+    """One server with the standard settings."""
+    return start_server()
