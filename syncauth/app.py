@@ -1,0 +1,320 @@
+"""
+App: the asynchronous face of syncauth, and the one place where its parts are wired together.
+
+An App belongs to one server, one app id and one data directory, which it holds alone while it is open. Its
+constructor does no I/O; `open` (or `async with`) does. Closing is idempotent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from syncauth.announcer import Announcer, Deliver
+from syncauth.config import AppConfig
+from syncauth.driver import Driver
+from syncauth.errors import Closed, InvalidConfig, NotLoggedInError
+from syncauth.events import ChangeRejected, Event, ReloginRequired, SyncErrorRaised
+from syncauth.handles import OpenReplica, User
+from syncauth.models import Credentials, Profile, SessionState, Status, TableSpec
+from syncauth.parts import Parts, open_parts, open_replica_file
+from syncauth.replica_port import ReplicaPort
+from syncauth.sansio import inputs
+from syncauth.sansio.accounts import Account
+from syncauth.sansio.engine import Engine
+
+KEYS_BY_APP = "assigned by the app"
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+class App:
+    """The face for programs that run on asyncio; `syncauth.blocking.App` is the one for all others."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        app_id: str,
+        data_dir: str | Path,
+        deliver: Deliver | None = None,
+        parts: Parts | None = None,
+        **settings: Any,
+    ) -> None:
+        """Check the settings and touch nothing.
+
+        Args:
+            url: the server, https, or http to loopback.
+            app_id: the id of the app at the server.
+            data_dir: a directory of this app on this device; made if it is not there.
+            deliver: takes a callable and runs it where plain handlers belong, such as the GUI thread.
+            parts: stand-ins for the outside, from `syncauth.testing`.
+            settings: further fields of `syncauth.config.AppConfig`.
+
+        Raises:
+            InvalidConfig: a setting is unknown or out of its range.
+            InsecureServer: plain http to another machine.
+        """
+        try:
+            self.config = AppConfig(url.rstrip("/"), app_id, Path(data_dir), **settings)
+        except TypeError as error:
+            what = "unknown setting"
+            raise InvalidConfig(what, setting=str(error).rpartition(" ")[2]) from error
+        self._announcer = Announcer(deliver)
+        self._given_parts = parts
+        self._parts: Parts | None = None
+        self._driver: Driver | None = None
+        self._users: dict[str, User] = {}
+        self._replicas: dict[str, OpenReplica] = {}
+        self._hooks: list[Callable[[ReloginRequired], Any]] = []
+        self._closed = False
+
+    # --- opening and closing -----------------------------------------------------------------------
+
+    async def open(self) -> Self:
+        """Take the data directory, read the users, and take up what the last run left.
+
+        Raises:
+            FileInUse: another App or process has this data directory open.
+            StorageError: a file or the keyring cannot be used; nothing was changed.
+        """
+        if self._closed or self._driver is not None:
+            what = "this App was opened before"
+            raise Closed(what, remedy="Make a new App")
+        parts = await open_parts(self.config, self._given_parts)
+        self._parts = parts
+        driver = Driver(
+            engine=Engine(),
+            clock=parts.clock,
+            randomness=parts.randomness,
+            store=parts.store,
+            provider=parts.provider,
+            transport=parts.transport,
+            publish=self._announcer.publish,
+            hook=self._call_hooks,
+        )
+        self._driver = driver
+        users = tuple(parts.store.load())
+        driver.step(inputs.Started(users, bool(parts.store.waiting_revocations())))
+        if self._hooks:
+            driver.step(inputs.HookRegistered())
+        driver.spawn(driver.run())
+        driver.spawn(self._announcer.run())
+        return self
+
+    async def aclose(self) -> None:
+        """Stop sync, close every replica and give the data directory back; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._driver is None or self._parts is None:
+            return
+        for replica in tuple(self._replicas.values()):
+            await replica.aclose()
+        await self._driver.aclose()
+        self._announcer.close()
+        await self._parts.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Open the App."""
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the App."""
+        await self.aclose()
+
+    # --- users -------------------------------------------------------------------------------------
+
+    async def register(self, email: str, password: str) -> None:
+        """Make an account at the server; log in afterwards.
+
+        Raises:
+            AccountNameInUse: the email address has an account already.
+            CredentialsRefused: the server does not take this address or password.
+            UnreachableError: try again later.
+        """
+        await self._opened().provider.register(email, password)
+
+    async def log_in(self, credentials: Credentials) -> User:
+        """Log a user in and make it the current one; what it wrote before is replayed by itself.
+
+        Raises:
+            CredentialsRefused: the person must check what was typed; wrong and unknown look alike.
+            UnreachableError: no server; users who were logged in before go on working offline.
+            ProtocolError: this is not an App Services compatible server.
+            StorageError: the login could not be kept; nothing has changed.
+        """
+        user_id = await self.driver.ask(lambda request: inputs.LogInRequested(request, credentials))
+        return self._user(str(user_id))
+
+    @property
+    def current_user(self) -> User | None:
+        """The user who logged in last and did not log out; known offline and after a restart."""
+        for account in self.driver.engine.accounts():
+            if account.current and self.session_of(account.user_id) is not SessionState.LOGGED_OUT:
+                return self._user(account.user_id)
+        return None
+
+    async def log_out(self, user: User | None = None, *, forget: bool = False) -> None:
+        """Erase the user's tokens, with or without a network; its rows and unsent changes stay.
+
+        Args:
+            user: who is to be logged out; the current user if None.
+            forget: do not keep the refresh token to be revoked later: it stays valid at the server.
+
+        Raises:
+            NotLoggedInError: nobody is logged in.
+            StorageError: the logout could not be made durable; nothing has changed.
+        """
+        leaving = user or self.current_user
+        if leaving is None:
+            what = "nobody is logged in"
+            raise NotLoggedInError(what)
+        await self.driver.ask(
+            lambda request: inputs.LogOutRequested(request, leaving.id, forget=forget)
+        )
+
+    def request_relogin(self, user: User | None = None) -> None:
+        """Call `on_relogin_required` again, if a relogin is required."""
+        wanted = user or self.current_user
+        if wanted is not None:
+            self.driver.post(inputs.ReloginAsked(wanted.id))
+
+    def network_changed(self) -> None:
+        """Say that the network may be back: what waits for it is tried at once."""
+        self.driver.post(inputs.NetworkChanged())
+
+    # --- replicas ----------------------------------------------------------------------------------
+
+    async def open_replica(
+        self,
+        user: User,
+        *,
+        tables: Iterable[str],
+        counters: Mapping[str, Iterable[str]] | None = None,
+        keys: Mapping[str, str] | None = None,
+        local_triggers: Iterable[str] = (),
+        create: str = "",
+    ) -> OpenReplica:
+        """Open the user's SQLite file and synchronise these tables while there is a session.
+
+        Args:
+            user: whose file; it can be opened in every state of the session, also offline.
+            tables: the tables to synchronise; they must be there, or be made by `create`.
+            counters: per table the integer columns whose changes add up instead of overwriting.
+            keys: `{"table": "assigned by the app"}` for integer keys that devices do not choose alike.
+            local_triggers: tables whose own triggers write only to tables that are not synchronised.
+            create: SQL to be run first, such as `CREATE TABLE IF NOT EXISTS …`.
+
+        Raises:
+            TableNotTrackable: a table cannot be synchronised in its shape; nothing was changed.
+            FileInUse, FileNotOurs, FileTooNew, FileCorrupt, FileFull: the file cannot be used as it is.
+        """
+        specs = _specs(tables, counters or {}, keys or {}, local_triggers)
+        opened = await open_replica_file(self.config, self._opened(), user.id, specs, create)
+        port = ReplicaPort(opened.replica, opened.worker, asyncio.get_running_loop())
+        replica = OpenReplica(self, user, opened, port)
+        self.driver.attach(user.id, port)
+        self._replicas[user.id] = replica
+        opened.watch(lambda: self.driver.post(inputs.ReplicaWritten(user.id)))
+        self.driver.post(inputs.ReplicaOpened(user.id, await port.state()))
+        return replica
+
+    async def close_replica(self, replica: OpenReplica) -> None:
+        """Stop the sync of a replica and close its file; `OpenReplica.aclose` calls this."""
+        user = replica.user.id
+        if self._replicas.pop(user, None) is None:
+            return
+        await self.driver.ask(lambda request: inputs.ReplicaClosing(request, user))
+        self.driver.detach(user)
+        await replica.close_file()
+
+    # --- being told --------------------------------------------------------------------------------
+
+    def events(self) -> AsyncIterator[Event]:
+        """Yield every event published from this call on, in order, until the App closes."""
+        return self._announcer.stream()
+
+    def on_relogin_required(self, handler: _Handler) -> _Handler:
+        """Call this handler when a session has ended and sync has stopped; see `ReloginRequired`."""
+        self._hooks.append(handler)
+        if self._driver is not None:
+            self._driver.post(inputs.HookRegistered())
+        return handler
+
+    def on_change_rejected(self, handler: _Handler) -> _Handler:
+        """Call this handler with a `ChangeRejected` for every change that the server refused."""
+        self._announcer.on(ChangeRejected, handler)
+        return handler
+
+    def on_sync_error(self, handler: _Handler) -> _Handler:
+        """Call this handler with a `SyncErrorRaised` for every error of sync that is worth showing."""
+        self._announcer.on(SyncErrorRaised, handler)
+        return handler
+
+    async def _call_hooks(self, event: ReloginRequired) -> None:
+        for hook in self._hooks:
+            await self._announcer.call(hook, event)
+
+    # --- for users and replicas --------------------------------------------------------------------
+
+    @property
+    def driver(self) -> Driver:
+        """The driver of the open App; raises `Closed`."""
+        self._opened()
+        if self._driver is None:
+            raise AssertionError
+        return self._driver
+
+    def session_of(self, user_id: str) -> SessionState:
+        """Return where a user's session stands."""
+        return self.driver.engine.session(user_id)
+
+    def status_of(self, user_id: str) -> Status:
+        """Return a frozen picture of a user's session and sync."""
+        return self.driver.engine.status(user_id)
+
+    def profile_of(self, user_id: str) -> Profile:
+        """Return what the server told of a user at its last login."""
+        return next(each.profile for each in self._accounts() if each.user_id == user_id)
+
+    def _accounts(self) -> tuple[Account, ...]:
+        return self.driver.engine.accounts()
+
+    def _user(self, user_id: str) -> User:
+        return self._users.setdefault(user_id, User(self, user_id))
+
+    def _opened(self) -> Parts:
+        if self._parts is None:
+            what = "this App is not open"
+            raise Closed(what, remedy="Use `async with app:` or `await app.open()`")
+        return self._parts
+
+
+def _specs(
+    tables: Iterable[str],
+    counters: Mapping[str, Iterable[str]],
+    keys: Mapping[str, str],
+    local_triggers: Iterable[str],
+) -> tuple[TableSpec, ...]:
+    names = tuple(tables)
+    local = frozenset(local_triggers)
+    for name in (*counters, *keys, *local):
+        if name not in names:
+            what = f"table {name!r} is not among the tables to synchronise"
+            raise InvalidConfig(what, setting="tables", remedy="Name it in tables as well")
+    for value in keys.values():
+        if value != KEYS_BY_APP:
+            remedy = f"The one value is {KEYS_BY_APP!r}"
+            raise InvalidConfig("unknown kind of key", setting="keys", remedy=remedy)
+    return tuple(
+        TableSpec(name, tuple(counters.get(name, ())), name in keys, name in local)
+        for name in names
+    )

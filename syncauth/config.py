@@ -1,0 +1,84 @@
+"""
+The settings of an App, checked when they are given.
+
+This module must never do I/O: whether the data directory can be used is found out when the App opens.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from urllib.parse import urlsplit
+
+from syncauth.errors import InsecureServer, InvalidConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AppConfig:
+    """What an App needs to know; all durations in seconds.
+
+    `base_url` has no trailing slash. `token_deadline` bounds every token call as a whole; `connect_timeout` the
+    opening of a sync socket; `close_timeout` how long closing waits for anything. `key_storage` chooses where
+    the key of the credential store lives: "keyring" falls back to a key file only where the machine has no
+    usable keyring at all; "file" and "memory" are taken as they are.
+    """
+
+    base_url: str
+    app_id: str
+    data_dir: PurePath
+    token_deadline: float = 10.0
+    connect_timeout: float = 10.0
+    close_timeout: float = 5.0
+    key_storage: str = "keyring"
+    trusted_hosts: frozenset[str] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        """Check every setting; raises `InvalidConfig` or `InsecureServer`."""
+        check_server(self.base_url)
+        if not self.app_id or any(sign in self.app_id for sign in "/?#% "):
+            what = "the app id cannot be used"
+            raise InvalidConfig(what, setting="app_id", remedy="Use the id of syncauth.toml")
+        if self.key_storage not in ("keyring", "file", "memory"):
+            remedy = "Use 'keyring', 'file' or 'memory'"
+            raise InvalidConfig("unknown key storage", setting="key_storage", remedy=remedy)
+        for name in ("token_deadline", "connect_timeout", "close_timeout"):
+            if not getattr(self, name) > 0:
+                remedy = "Give seconds above 0"
+                raise InvalidConfig("a duration must be positive", setting=name, remedy=remedy)
+
+    @property
+    def sync_url(self) -> str:
+        """The address of the sync socket."""
+        scheme, _, rest = self.base_url.partition("://")
+        socket_scheme = "wss" if scheme == "https" else "ws"
+        return f"{socket_scheme}://{rest}/api/client/v2.0/app/{self.app_id}/sync"
+
+
+def check_server(url: str) -> None:
+    """Accept https, and http to loopback alone, since tokens would travel in clear text.
+
+    Raises:
+        InvalidConfig: it is no http or https URL with a host.
+        InsecureServer: it is http, and not to a loopback address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        remedy = "Give a URL such as https://sync.example.com"
+        raise InvalidConfig("the server's URL cannot be used", setting="url", remedy=remedy)
+    if parts.username or parts.password:
+        remedy = "Leave user and password out of the URL"
+        raise InvalidConfig("the server's URL holds credentials", setting="url", remedy=remedy)
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        what = f"http to {parts.hostname} would send tokens in clear text"
+        raise InsecureServer(what, remedy="Use https; plain http is for loopback alone")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name means this machine (RFC 6761 section 6.3, RFC 4291 section 2.5.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

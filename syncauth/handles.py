@@ -1,0 +1,163 @@
+"""
+What an App hands out: users and open replicas.
+
+A `User` is the same object for the same id as long as its App lives. An `OpenReplica` is one user's SQLite file,
+synchronised while there is a session. Neither decides anything: they ask the driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from syncauth.errors import Closed, WaitTimedOut
+from syncauth.events import Event, Uploaded
+from syncauth.models import DeadLetter, Profile, SessionState, Status
+from syncauth.sansio import inputs
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+    from syncauth.app import App
+    from syncauth.replica.opened import OpenedFile
+    from syncauth.replica_port import ReplicaPort
+
+_Result = TypeVar("_Result")
+
+
+class User:
+    """Someone who has logged in on this device at least once."""
+
+    def __init__(self, app: App, user_id: str) -> None:
+        """Made by the App alone."""
+        self._app = app
+        self.id = user_id
+
+    @property
+    def state(self) -> SessionState:
+        """Where this user's session stands."""
+        return self._app.session_of(self.id)
+
+    @property
+    def profile(self) -> Profile:
+        """What the server told of the user at the last login."""
+        return self._app.profile_of(self.id)
+
+    def __repr__(self) -> str:
+        """Show the id and the state."""
+        return f"<User {self.id} {self.state.value}>"
+
+
+class OpenReplica:
+    """One user's SQLite file, open and synchronised; made by `App.open_replica`."""
+
+    def __init__(self, app: App, user: User, opened: OpenedFile, port: ReplicaPort) -> None:
+        """Made by the App alone."""
+        self._app = app
+        self._opened = opened
+        self._port = port
+        self._closed = False
+        self.user = user
+
+    @property
+    def db(self) -> sqlite_utils.Database:
+        """The file as a sqlite-utils database, for quick calls in the thread that opened it.
+
+        Any other connection, library or process may write to the file as well; `path` tells where it is.
+        """
+        self._check_open()
+        return self._opened.db
+
+    @property
+    def path(self) -> str:
+        """The path of the SQLite file."""
+        return str(self._opened.path)
+
+    @property
+    def status(self) -> Status:
+        """One frozen picture of session, connection and of what waits."""
+        self._check_open()
+        return replace(self._app.status_of(self.user.id), watching=self._opened.watching)
+
+    async def write(self, work: Callable[[sqlite_utils.Database], _Result]) -> _Result:
+        """Run `work` in the writer's thread, in one transaction on a connection of its own.
+
+        Returns what `work` returns; if it raises, the transaction is rolled back and the error raised here.
+        """
+        self._check_open()
+        return await asyncio.wrap_future(self._opened.write(work))
+
+    async def dead_letters(self) -> Sequence[DeadLetter]:
+        """Return the changes that the server refused, oldest first."""
+        self._check_open()
+        return await asyncio.wrap_future(self._opened.dead_letters())
+
+    async def wait_uploaded(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - a documented verb
+        """Wait until every change committed before this call is at the server, or was refused by it.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as it takes, also through a relogin.
+
+        Raises:
+            WaitTimedOut: there are still changes waiting; they are kept and sent later.
+        """
+        self._check_open()
+        await self._within(timeout, self._uploaded(), "changes are still waiting")
+
+    async def wait_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - a documented verb
+        """Wait until everything here is at the server, and everything the server had by then is here.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as it takes.
+
+        Raises:
+            WaitTimedOut: it did not happen in time.
+        """
+        self._check_open()
+        await self._within(timeout, self._synced(), "the replica is not in step with the server")
+
+    async def aclose(self) -> None:
+        """Stop sync, then close the file; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._app.close_replica(self)
+
+    async def _uploaded(self) -> None:
+        stream = self._app.events()
+        user = self.user.id
+        while True:
+            state = await self._port.state()
+            if not state.pending and not state.in_flight_changes:
+                return
+            self._app.driver.post(inputs.ReplicaWritten(user))
+            await _next(stream, user)
+
+    async def _synced(self) -> None:
+        await self._uploaded()
+        user = self.user.id
+        await self._app.driver.ask(lambda request: inputs.SyncWanted(request, user))
+
+    async def _within(self, limit: float | None, waiting: object, what: str) -> None:
+        try:
+            await asyncio.wait_for(waiting, limit)  # type: ignore[arg-type]
+        except TimeoutError:
+            status = self.status
+            why = f"session {status.session.value}, connection {status.connection.value}"
+            raise WaitTimedOut(what, waited=limit or 0.0, why=why) from None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            what = "this replica is closed"
+            raise Closed(what, remedy="Open it again with App.open_replica")
+
+
+async def _next(stream: AsyncIterator[Event], user: str) -> None:
+    """Wait for the user's next `Uploaded`, or for the end of the stream."""
+    async for event in stream:
+        if isinstance(event, Uploaded) and event.user_id == user:
+            return
+    what = "the App was closed"
+    raise Closed(what)

@@ -1,0 +1,106 @@
+"""
+How the driver reaches one open replica: every call runs in the replica's own thread, in the order of the calls.
+
+An effect becomes one call; its answer, or the error it raised, becomes one input. This module decides nothing
+and knows no SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+from syncauth.errors import SyncAuthError
+from syncauth.interfaces import Replica
+from syncauth.sansio import effects, inputs
+from syncauth.sansio.inputs import Input, ReplicaState
+from syncauth.sansio.messages import Checkpoint
+
+_Result = TypeVar("_Result")
+
+ReplicaEffect = (
+    effects.CutBatch
+    | effects.LoadInFlight
+    | effects.AcknowledgeBatches
+    | effects.ApplyChanges
+    | effects.ReadReplica
+    | effects.PrepareReplica
+)
+Post = Callable[[Input], None]
+
+
+class Worker(Protocol):
+    """A thread that runs blocking calls one after the other, in the order in which they were submitted."""
+
+    def submit(self, call: Callable[[], _Result]) -> Future[_Result]:
+        """Queue a call and return at once."""
+        ...
+
+
+class ReplicaPort:
+    """One open replica and its thread."""
+
+    def __init__(self, replica: Replica, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+        """Bind the replica to its thread and to the loop that gets the answers."""
+        self._replica = replica
+        self._worker = worker
+        self._loop = loop
+
+    async def begin_connection(self) -> tuple[int, ReplicaState]:
+        """Durably raise the connection number and read the state behind everything submitted before."""
+
+        def begin() -> tuple[int, ReplicaState]:
+            return self._replica.begin_connection(), self._replica.state()
+
+        return await asyncio.wrap_future(self._worker.submit(begin))
+
+    async def state(self) -> ReplicaState:
+        """Read the state behind everything submitted before."""
+        return await asyncio.wrap_future(self._worker.submit(self._replica.state))
+
+    def start(self, effect: ReplicaEffect, post: Post) -> None:
+        """Submit the effect; what comes of it is posted on the loop."""
+
+        def run() -> None:
+            try:
+                answer = carry_out(self._replica, effect)
+            except SyncAuthError as error:
+                answer = inputs.ReplicaFailed(effect.ticket, error)
+            self._loop.call_soon_threadsafe(post, answer)
+
+        self._worker.submit(run)
+
+
+def carry_out(replica: Replica, effect: ReplicaEffect) -> Input:
+    """Make the call that an effect stands for and return its answer; raises `SyncAuthError`."""
+    ticket = effect.ticket
+    match effect:
+        case effects.CutBatch():
+            batch = replica.cut(rows=effect.rows, size=effect.size)
+            return inputs.BatchCut(ticket, batch, replica.state())
+        case effects.LoadInFlight():
+            return inputs.InFlightLoaded(ticket, tuple(replica.batches_in_flight(0)))
+        case effects.AcknowledgeBatches():
+            done = replica.acknowledge(effect.results)
+            return inputs.BatchesAcknowledged(ticket, done.state, done.refused)
+        case effects.ApplyChanges():
+            if isinstance(effect.changes, Checkpoint):
+                state = replica.reach(effect.changes)
+                return inputs.ChangesApplied(ticket, effect.changes, state)
+            applied = replica.apply(effect.changes)
+            return inputs.ChangesApplied(ticket, effect.changes, applied.state, applied.refused)
+        case effects.ReadReplica():
+            return inputs.ReplicaRead(ticket, replica.state())
+        case effects.PrepareReplica():
+            return inputs.ReplicaPrepared(ticket, prepare(replica, effect))
+
+
+def prepare(replica: Replica, effect: effects.PrepareReplica) -> ReplicaState:
+    """Keep the clock offset, and the device id if the server gave another one."""
+    replica.set_clock_offset(effect.offset_ms)
+    state = replica.state()
+    if state.device != effect.device:
+        state = replica.adopt_device(effect.device)
+    return state
