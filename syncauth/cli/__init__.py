@@ -1,7 +1,8 @@
 """
 The command `syncauth`: what an operator types.
 
-Commands read their options, start the parts and report; nothing of syncauth may import this package.
+Commands read their options, start the parts and report; nothing of syncauth may import this
+package.
 """
 
 from __future__ import annotations

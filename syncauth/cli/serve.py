@@ -1,8 +1,9 @@
 """
 `syncauth serve`: one server process, ready line on stdout, log on stderr, clean end on SIGTERM.
 
-Without TLS the server listens on loopback only, because tokens travel through it; a proxy that ends TLS must be
-declared. This module must never print anything but the ready line to stdout: programs read it.
+Without TLS the server listens on loopback only, because tokens travel through it; a proxy that ends
+TLS must be declared. This module must never print anything but the ready line to stdout: programs
+read it.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def serve(  # noqa: PLR0917 - click hands every option over
 ) -> None:
     """Run the bundled server until SIGTERM or Ctrl-C.
 
-    Prints one line of JSON, {"ready": true, "url": ...}, when it accepts connections. Exits with 2 if the
-    configuration cannot be used, and with 1 if the data or the port cannot.
+    Prints one line of JSON, {"ready": true, "url": ...}, when it accepts connections. Exits with 2
+    if the configuration cannot be used, and with 1 if the data or the port cannot.
     """
     logging.basicConfig(
         stream=sys.stderr,
@@ -111,7 +112,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let both signals end the server, and do not raise them again afterwards as uvicorn does."""
+        """Let both signals end the server, and do not raise them again as uvicorn does."""
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
@@ -165,7 +166,7 @@ def _refuse_open_door(host: str, *, behind_tls_proxy: bool) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket, so that a port that is taken is told before anything else happens."""
+    """Bind the socket first, so that a port that is taken is told before anything happens."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

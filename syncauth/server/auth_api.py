@@ -117,7 +117,7 @@ class AuthApi:
         return check
 
     async def _health(self, _request: Request) -> Response:
-        """Answer 200 if the store can be read; if not, this fails with 500 like every other call."""
+        """Answer 200 if the store can be read; if not, fail with 500 like every call."""
         await self._accounts.check_store()
         return answer_json(200, {"status": "ok"})
 

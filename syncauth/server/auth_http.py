@@ -1,6 +1,5 @@
 """
-HTTP in the manner of App Services: reading bounded bodies and bearer tokens, writing answers and
-errors.
+HTTP in the manner of App Services: bounded bodies, bearer tokens, answers and errors.
 
 Existing clients are strict about three things: JSON is exactly `application/json`, an empty body
 carries no Content-Type, and every error is `{"error", "error_code", "link"}`. This module must

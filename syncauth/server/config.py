@@ -1,6 +1,5 @@
 """
-`syncauth.toml`: everything that can be set about a server, read and checked as a whole before
-anything starts.
+`syncauth.toml`: all settings of a server, read and checked as a whole before anything starts.
 
 Every refusal is an `InvalidConfig` that names the setting. An unknown setting is refused, because a
 misspelt one would silently have no effect. This module must never open the schema file as a

@@ -182,7 +182,8 @@ def open_key(data_dir: Path) -> ECKey:
     if not path.exists():
         _write_new_key(path)
     try:
-        key = ECKey.import_key(msgspec.json.decode(path.read_bytes(), type=dict[str, str]))
+        content = msgspec.json.decode(path.read_bytes(), type=dict[str, str | list[str]])
+        key = ECKey.import_key(content)
     except (JoseError, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
         # Not "from error": its text might hold a part of the key.
         raise _bad_key(path, type(error).__name__) from None

@@ -78,7 +78,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM)
 
 
 def test_server_is_ready_when_it_says_so_and_ends_cleanly(serve: Serve, tmp_path: Path) -> None:
-    """After the ready line a connection succeeds; SIGTERM ends with 0; nothing else is on stdout."""
+    """After the ready line a connection succeeds; SIGTERM ends with 0; stdout has no more."""
     process = serve("--port", "0")
     url = ready_url(process)
 

@@ -182,7 +182,7 @@ class SqliteAccounts:
                 refresh_id,
             ):
                 return RotationOutcome.ROTATED
-            self._end("id = ?", session_id, now, "reuse_detected")
+            self._end(now, "reuse_detected", session=session_id)
             return RotationOutcome.REUSED
 
     def session_status(self, session_id: str, now: float) -> SessionStatus:
@@ -204,12 +204,12 @@ class SqliteAccounts:
     def revoke_session(self, session_id: str, now: float) -> bool:
         """End the session; False if it is not known or had ended already."""
         with self._transaction():
-            return bool(self._end("id = ?", session_id, now, "revoked"))
+            return bool(self._end(now, "revoked", session=session_id))
 
     def revoke_user(self, user_id: str, now: float) -> tuple[str, ...]:
         """End all sessions of the user and return the ids of those that had been active."""
         with self._transaction():
-            return self._end("user_id = ?", user_id, now, "revoked")
+            return self._end(now, "revoked", user=user_id)
 
     def disable_user(self, user_id: str, now: float) -> tuple[str, ...]:
         """Forbid logins and end all sessions; returns as `revoke_user`."""
@@ -218,7 +218,7 @@ class SqliteAccounts:
                 "UPDATE _sync_users SET state = 'disabled' WHERE id = ? AND state = 'enabled'",
                 user_id,
             )
-            return self._end("user_id = ?", user_id, now, "revoked")
+            return self._end(now, "revoked", user=user_id)
 
     def enable_user(self, user_id: str) -> bool:
         """Allow logins again; False if there is no such user. Ended sessions stay ended."""
@@ -231,7 +231,7 @@ class SqliteAccounts:
     def remove_user(self, user_id: str, now: float) -> tuple[str, ...]:
         """Erase the user's identities and data and end all sessions; returns as `revoke_user`."""
         with self._transaction():
-            ended = self._end("user_id = ?", user_id, now, "revoked")
+            ended = self._end(now, "revoked", user=user_id)
             self._changed("DELETE FROM _sync_identities WHERE user_id = ?", user_id)
             self._changed(
                 "UPDATE _sync_users SET state = 'removed', data = '{}', custom_data = NULL"
@@ -249,13 +249,16 @@ class SqliteAccounts:
                 (ended_before, limit),
             ).rowcount
 
-    def _end(self, where: str, of: str, now: float, reason: str) -> tuple[str, ...]:
-        """End the active sessions that the fixed condition names, and erase their hashes."""
+    def _end(
+        self, now: float, reason: str, *, session: str | None = None, user: str | None = None
+    ) -> tuple[str, ...]:
+        """End the active sessions of that id or of that user, and erase their hashes."""
         ended = self._connection.execute(
-            "UPDATE _sync_sessions SET ended_at = ?, end_reason = ?, token = x'', spent = NULL,"
-            " refresh_id = NULL"
-            f" WHERE {where} AND ended_at IS NULL AND expires_at > ? RETURNING id",  # noqa: S608
-            (now, reason, of, now),
+            "UPDATE _sync_sessions"
+            " SET ended_at = ?1, end_reason = ?2, token = x'', spent = NULL, refresh_id = NULL"
+            " WHERE (id = ?3 OR user_id = ?4) AND ended_at IS NULL AND expires_at > ?1"
+            " RETURNING id",
+            (now, reason, session, user),
         ).fetchall()
         return tuple(row[0] for row in ended)
 

@@ -105,7 +105,7 @@ class AuthServer:
         return self.client.delete(SESSION, headers=bearer(token))
 
     def other_process(self) -> SqliteAccounts:
-        """Open the same file with a connection of its own, as another process of the server does."""
+        """Open the same file with a connection of its own, as another process does."""
         connection = sqlite3.connect(self.path, isolation_level=None)
         self.connections.append(connection)
         return SqliteAccounts(connection)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from syncauth.server.config import ServerLimits
@@ -150,4 +151,4 @@ def test_failure_of_the_server_is_told_without_details(server: AuthServer) -> No
         "error_code": "InternalServerError",
         "link": "",
     }
-    assert server.client.get("/healthz").status_code == 500
+    assert httpx.get(f"{server.url}/healthz").status_code == 500

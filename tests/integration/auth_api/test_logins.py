@@ -1,4 +1,4 @@
-"""Registration, logins, profile and removal over real HTTP, in the shapes App Services clients need."""
+"""Registration, logins, profile and removal over real HTTP, as App Services clients need."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_device_id_is_kept_when_it_is_one(server: AuthServer) -> None:
 
 
 def test_wrong_password_and_unknown_user_are_answered_alike(server: AuthServer) -> None:
-    """Nobody learns from a login which accounts there are: status, headers and body are the same."""
+    """A login tells nobody which accounts there are: status, headers and body are the same."""
     server.register()
 
     wrong = server.try_login(password="wrong horse")
@@ -129,7 +129,7 @@ def test_account_name_is_taken_once(server: AuthServer) -> None:
     ],
 )
 def test_bad_registration_is_refused(server: AuthServer, email: str, password: str) -> None:
-    """Names and passwords out of bounds are refused as BadRequest, and the password is not shown."""
+    """Names and passwords out of bounds are BadRequest, and the password is not shown."""
     answer = server.register(email, password)
 
     assert answer.status_code == 400

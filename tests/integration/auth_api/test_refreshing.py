@@ -241,7 +241,7 @@ def test_what_is_no_token_is_refused(server: AuthServer) -> None:
     """Whatever stands where a token belongs, the answer is 401 in JSON, never a failure."""
     calls = [("POST", "session"), ("GET", "profile"), ("DELETE", "delete"), ("DELETE", "session")]
     for token in ("garbage", "a.b.c", "a.b", "é", "x" * 10_000):
-        header = {"Authorization": b"Bearer " + token.encode()}
+        header = {b"Authorization": b"Bearer " + token.encode()}
         for method, path in calls:
             answer = server.client.request(method, f"/api/client/v2.0/auth/{path}", headers=header)
             assert answer.status_code == 401

@@ -34,8 +34,8 @@ def pass_through(scope: dict[str, Any], answer: list[Message], *, fail: bool = F
         for message in answer:
             await send(message)
         if fail:
-            message = "broken"
-            raise RuntimeError(message)
+            what = "broken"
+            raise RuntimeError(what)
 
     async def receive() -> Message:
         return {}

@@ -203,7 +203,7 @@ def test_unreadable_file_is_refused(folder: Path) -> None:
 
 
 def test_value_of_wrong_type_is_not_shown(folder: Path) -> None:
-    """A text where a number belongs is not repeated: it may be a secret in the wrong place (I10)."""
+    """A text where a number belongs is not repeated: it may be a misplaced secret (I10)."""
     document = tomllib.loads(SMALLEST + '[lifetimes]\naccess_seconds = "hunter2"')
 
     with pytest.raises(InvalidConfig) as caught:

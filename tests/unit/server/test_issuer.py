@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey
 
 from syncauth.errors import FileCorrupt
 from syncauth.models import Secret
@@ -145,7 +145,7 @@ def encoded(part: bytes) -> str:
 
 
 def test_header_does_not_choose_the_algorithm() -> None:
-    """ "none", HMAC with the public key as its secret, and ES384 are refused (RFC 8725 section 2.1)."""
+    """No algorithm, HMAC over the public key, and ES384 are refused (RFC 8725 section 2.1)."""
     body = access().reveal().split(".")[1]
     unsigned = encoded(b'{"alg":"none"}') + f".{body}."
     to_sign = encoded(b'{"alg":"HS256"}') + f".{body}"

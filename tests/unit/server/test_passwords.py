@@ -99,7 +99,7 @@ def test_loop_stays_free(passwords: Passwords) -> None:
 
 
 def test_line_is_bounded() -> None:
-    """One call more than the line holds is refused with a time to come back; the others are served."""
+    """A call that the line cannot hold is told when to come back; the others are served."""
     passwords = Passwords("low")
 
     async def story() -> tuple[int, list[float | None]]:

@@ -1,4 +1,4 @@
-"""What only the SQLite account store promises: where it stands in a transaction, and what it keeps."""
+"""What the SQLite account store alone promises: its part in a transaction, and what it keeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_status_is_read_inside_the_callers_transaction(connection: sqlite3.Connection) -> None:
-    """The session is checked in the transaction that commits a batch, which goes on after it (I3)."""
+    """The session is read in the transaction that commits a batch, which goes on after it (I3)."""
     store = SqliteAccounts(connection)
     store.add_user(USER, 0.0)
     store.open_session(SESSION, token_hash=b"t", now=0.0)
