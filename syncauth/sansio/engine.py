@@ -220,7 +220,7 @@ class _Deciding:
         online = draft.account.online
         match happening:
             case inputs.ReplicaOpened():
-                draft.change(replica=happening.state, written=True, uncounted=True)
+                draft.change(replica=happening.state, written=True)
             case inputs.ReplicaClosing():
                 waiting = (*draft.account.when_stopped, happening.request)
                 draft.change(replica=None, when_stopped=waiting)

@@ -228,7 +228,10 @@ class SocketOpened:
 
 @dataclass(frozen=True, slots=True)
 class SocketLost:
-    """The socket has ended or could not be opened; see `interfaces.ConnectionLost` for the fields."""
+    """The socket has ended or could not be opened; see `interfaces.ConnectionLost` for the fields.
+
+    One more kind is "storage": the replica could not raise its connection number.
+    """
 
     ticket: Ticket
     kind: str

@@ -212,6 +212,8 @@ def lost(draft: Draft, answer: SocketLost) -> None:
         verdict = sync_errors.judge_handshake(answer.status)
     elif answer.code is not None:
         verdict = sync_errors.judge_close(answer.code)
+    elif answer.kind == "storage":
+        verdict = sync_errors.judge("storage_failed", "retry")
     else:
         verdict = sync_errors.judge_network(answer.kind)
         draft.change(online=draft.account.online and answer.kind == "closed")
