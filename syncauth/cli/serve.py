@@ -158,7 +158,7 @@ def _refuse_open_door(host: str, *, behind_tls_proxy: bool) -> None:
     if host == "localhost" or behind_tls_proxy:
         return
     raise InvalidConfig(
-        f"the server does not listen on {host} without TLS",
+        f"--host {host} cannot be used without TLS",
         setting="--host",
         why="tokens and passwords would travel in clear text",
         remedy="Put a proxy that speaks TLS in front and say --behind-tls-proxy, or use 127.0.0.1",

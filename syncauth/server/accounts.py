@@ -122,7 +122,8 @@ class Accounts:
         """Open a session; unknown accounts and wrong passwords are answered alike."""
         if not self._config.login.email_password:
             return answers.provider_off(EMAIL_PASSWORD)
-        key = (email, options.address)
+        # Cut, so that long names cannot fill the memory; no account has a longer one.
+        key = (email[:LONGEST_EMAIL], options.address)
         if wait := self._logins.take(key, self._clock.now()):
             return answers.too_many(wait)
         record = await self._thread.run(self._store.find_login, EMAIL_PASSWORD, email)

@@ -26,19 +26,17 @@ class StoreThread:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="syncauth-store")
         self._closed = False
 
-    async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do `work(*arguments)` in the store thread and return its result or raise its exception.
+    def run(self, work: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        """Do `work(*arguments)` in the store thread; await the future for its result or exception.
 
-        The place in the line is taken before this function first waits. A caller that is cancelled
-        stops waiting; the work is done all the same, because a transaction must not be left half
-        told.
+        The place in the line is taken by the call itself. A caller that is cancelled stops waiting;
+        the work is done all the same, because a transaction must not be left half told.
 
         Raises:
             Closed: the thread has been closed.
         """
         self._refuse_if_closed()
-        future = self._executor.submit(work, *arguments)
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return asyncio.shield(asyncio.wrap_future(self._executor.submit(work, *arguments)))
 
     def run_blocking(self, work: Callable[..., T], *arguments: object) -> T:
         """Do the same for a caller without an event loop, such as the start of a process."""

@@ -21,9 +21,10 @@ def test_work_is_done_in_order_in_one_thread() -> None:
 
     async def story() -> list[int]:
         thread = StoreThread()
-        results = await asyncio.gather(*(thread.run(note, number) for number in range(100)))
+        lined_up = [thread.run(note, number) for number in range(100)]
+        results = await asyncio.gather(*reversed(lined_up))
         thread.close()
-        return results
+        return results[::-1]
 
     assert asyncio.run(story()) == list(range(100))
     assert [number for number, _ in done] == list(range(100))
@@ -85,4 +86,4 @@ def test_closed_thread_refuses_work() -> None:
     with pytest.raises(Closed):
         thread.run_blocking(int, "7")
     with pytest.raises(Closed):
-        asyncio.run(thread.run(int, "7"))
+        thread.run(int, "7")
