@@ -52,7 +52,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class SyncErrorKind:
-    """One line of the catalogue; `close` is what the server then closes the socket with, if it does."""
+    """One line of the catalogue; `close` is the code that the server then closes with."""
 
     code: str
     source: Source
@@ -223,7 +223,7 @@ def judge(code: str, action: str) -> Verdict:
 
 
 def judge_close(code: int) -> Verdict:
-    """Judge the close code of a socket that had been open; an unknown one is a reason to come back."""
+    """Judge the close code of a socket that had been open; an unknown one means to come back."""
     return _verdict(_BY_CLOSE.get(code, "abnormal_closure"))
 
 
