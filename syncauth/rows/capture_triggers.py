@@ -14,18 +14,15 @@ inner OR REPLACE or OR IGNORE, which the conflict clause of the outer statement 
 among triggers of the same event. They do nothing while `_sync_clock.applying` is 1.
 
 REPLACE removes rows without a word unless recursive_triggers is on. What it may remove is noted before
-(`capture_replaced`); a row that meets notes takes the slower triggers, `…_replacing`, all others the plain ones.
+(`capture_replaced`). A row that meets notes, or older entries, takes the slower triggers `…_again`; the plain
+ones serve the row that is written for the first time since the last cut, and are as short as can be.
 
 This module must never read a value column except to see whether it changed, or by how much.
 """
 
 from __future__ import annotations
 
-from syncauth.rows.capture_replaced import (
-    noting_triggers,
-    record_gone,
-    record_replacement,
-)
+from syncauth.rows.capture_replaced import noting_triggers, record_gone, record_replacement
 from syncauth.rows.capture_sql import ENTRY, NEXT_ENTRY, NOT_APPLYING, Pieces, any_of, changed
 from syncauth.rows.capture_tables import Tracked, mask_bit
 from syncauth.rows.sqltext import quote
@@ -34,37 +31,8 @@ from syncauth.rows.sqltext import quote
 def trigger_sql(tracked: Tracked) -> dict[str, str]:
     """Return the triggers of a table by name; SQLite stores exactly these texts."""
     pieces = Pieces(tracked)
-    key_changed = any_of([changed(name) for name in tracked.info.key_names])
-    value_changed = any_of([changed(name) for name in tracked.info.value_names])
-    insert_notes = f"EXISTS (SELECT 1 FROM {pieces.notes} WHERE {pieces.made_by(None)})"
-    update_notes = f"EXISTS (SELECT 1 FROM {pieces.notes} WHERE {pieces.made_by('OLD')})"
-    replaced = f"EXISTS ({_note_of_new_key(pieces, None)})"
-    after = {
-        "insert": ("INSERT", f"NOT {insert_notes}", _record_insert(pieces)),
-        "insert_replacing": (
-            "INSERT",
-            insert_notes,
-            [
-                *record_gone(pieces, None),
-                *_record_insert(pieces, f"NOT {replaced}"),
-                *record_replacement(pieces, None),
-            ],
-        ),
-        "update": (
-            "UPDATE",
-            f"NOT ({key_changed}) AND ({value_changed}) AND NOT {update_notes}",
-            _record_update(pieces),
-        ),
-        "update_replacing": (
-            "UPDATE",
-            f"NOT ({key_changed}) AND {update_notes}",
-            [*record_gone(pieces, "OLD"), *_record_update(pieces)],
-        ),
-        "rekey": ("UPDATE", f"({key_changed})", _record_new_key(pieces)),
-        "delete": ("DELETE", "1", _record_delete(pieces)),
-    }
     found = {}
-    for event, (verb, condition, statements) in after.items():
+    for event, (verb, condition, statements) in _triggers(pieces).items():
         name = f"_sync_{event}_{tracked.number}"
         body = "".join(f"    {statement};\n" for statement in statements)
         found[name] = (
@@ -74,23 +42,87 @@ def trigger_sql(tracked: Tracked) -> dict[str, str]:
     return found | noting_triggers(pieces)
 
 
-def _note_of_new_key(pieces: Pieces, maker: str | None) -> str:
-    return (
-        f"SELECT 1 FROM {pieces.notes} WHERE {pieces.made_by(maker)} AND {pieces.at_key_of('NEW')}"
+def _triggers(pieces: Pieces) -> dict[str, tuple[str, str, list[str]]]:
+    """Return verb, condition and statements; of the triggers of one verb exactly one does the work."""
+    info = pieces.tracked.info
+    new_key = any_of([changed(name) for name in info.key_names])
+    new_value = any_of([changed(name) for name in info.value_names])
+    noted = f"EXISTS (SELECT 1 FROM {pieces.notes} WHERE {pieces.made_by('OLD')})"
+    unsent = f"EXISTS (SELECT 1 FROM {pieces.capture} WHERE {pieces.at_key_of('OLD')} AND batch IS NULL)"
+    known = (
+        f"(EXISTS (SELECT 1 FROM {pieces.notes})"
+        f" OR EXISTS (SELECT 1 FROM {pieces.rows} WHERE {pieces.at_key_of('NEW')}))"
     )
+    return {
+        "insert": ("INSERT", f"NOT {known}", _record_first_insert(pieces)),
+        "insert_again": (
+            "INSERT",
+            known,
+            [
+                *record_gone(pieces, None),
+                *_record_insert(pieces, None),
+                *record_replacement(pieces, None),
+            ],
+        ),
+        "update": (
+            "UPDATE",
+            f"NOT ({new_key}) AND ({new_value}) AND NOT ({unsent} OR {noted})",
+            _record_first_update(pieces),
+        ),
+        "update_again": (
+            "UPDATE",
+            f"NOT ({new_key}) AND ({noted} OR ({new_value}) AND {unsent})",
+            [*record_gone(pieces, "OLD"), *_record_update(pieces)],
+        ),
+        "rekey": (
+            "UPDATE",
+            f"({new_key})",
+            [
+                *record_gone(pieces, "OLD"),
+                *_record_delete(pieces),
+                *_record_insert(pieces, "OLD"),
+                *record_replacement(pieces, "OLD"),
+            ],
+        ),
+        "delete": ("DELETE", f"NOT {unsent}", _record_first_delete(pieces)),
+        "delete_again": ("DELETE", unsent, _record_delete(pieces)),
+    }
 
 
-def _record_insert(pieces: Pieces, condition: str = "1") -> list[str]:
-    """A key that was absent has a row now: it starts a life, and ends the one that was there before."""
+def _record_first_insert(pieces: Pieces) -> list[str]:
+    """A key that nobody knows has a row: it starts a life and ends none."""
+    return [
+        NEXT_ENTRY,
+        f"INSERT INTO {pieces.capture} (entry, kind, hlc, {pieces.keys})"
+        f" SELECT entry, 'insert', hlc, {pieces.key_of('NEW')} FROM _sync_clock WHERE id = 1",
+    ]
+
+
+def _record_insert(pieces: Pieces, maker: str | None) -> list[str]:
+    """A key has a row: it starts a life and ends the one before, unless it replaces a row of this key."""
     unsent_delete = pieces.unsent("NEW", "delete")
+    new = (
+        f"NOT EXISTS (SELECT 1 FROM {pieces.notes}"
+        f" WHERE {pieces.made_by(maker)} AND {pieces.at_key_of('NEW')})"
+    )
     return [
         NEXT_ENTRY,
         f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
         f" SELECT entry, 'insert', hlc,"
         f" ifnull((SELECT life FROM {pieces.capture} WHERE {unsent_delete}),"
         f" (SELECT substr(lives, 1, 32) FROM {pieces.rows} WHERE {pieces.at_key_of('NEW')})),"
-        f" {pieces.key_of('NEW')} FROM _sync_clock WHERE id = 1 AND {condition}",
-        f"DELETE FROM {pieces.capture} WHERE {unsent_delete} AND {condition}",
+        f" {pieces.key_of('NEW')} FROM _sync_clock WHERE id = 1 AND {new}",
+        f"DELETE FROM {pieces.capture} WHERE {unsent_delete} AND {new}",
+    ]
+
+
+def _record_first_delete(pieces: Pieces) -> list[str]:
+    """A row without unsent entries is gone: the life that the server knows is deleted."""
+    return [
+        NEXT_ENTRY,
+        f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
+        f" SELECT entry, 'delete', hlc, substr(lives, 1, 32), {pieces.key_of('OLD')}"
+        f" FROM _sync_clock, {pieces.rows} WHERE id = 1 AND {pieces.at_key_of('OLD')}",
     ]
 
 
@@ -104,50 +136,59 @@ def _record_delete(pieces: Pieces) -> list[str]:
         f" (SELECT life FROM {pieces.capture} WHERE {pieces.unsent('OLD', 'insert')})) AS life) AS known"
         " WHERE id = 1 AND known.life IS NOT NULL",
         f"DELETE FROM {pieces.capture}"
-        f" WHERE {pieces.at_key_of('OLD')} AND batch IS NULL AND entry < {ENTRY}",
+        f" WHERE {pieces.at_key_of('OLD')} AND batch IS NULL AND kind <> 'delete'",
     ]
 
 
-def _record_new_key(pieces: Pieces) -> list[str]:
-    """A row has another key: the deletion of the old key and, next to it, the insert of the new one."""
-    replaced = f"EXISTS ({_note_of_new_key(pieces, 'OLD')})"
-    return [
-        *record_gone(pieces, "OLD"),
-        *_record_delete(pieces),
-        *_record_insert(pieces, f"NOT {replaced}"),
-        *record_replacement(pieces, "OLD"),
-    ]
+def _record_first_update(pieces: Pieces) -> list[str]:
+    """Columns of a row without unsent entries have new values."""
+    return [NEXT_ENTRY, _insert_update(pieces, "")]
 
 
 def _record_update(pieces: Pieces) -> list[str]:
-    """Columns have new values: a new entry takes them out of the row's older unsent ones."""
+    """Columns have new values: a new entry takes them out of the row's older unsent ones.
+
+    An unsent insert needs no entry beside it.
+    """
     tracked = pieces.tracked
-    masks, deltas = tracked.mask_names, tracked.delta_names
     of_row = pieces.unsent("NEW", "update")
-    moved = [f"{m} = {m} & ~(SELECT {m} FROM {pieces.capture} WHERE entry = {ENTRY})" for m in masks]
+    moved = [
+        f"{mask} = {mask} & ~(SELECT {mask} FROM {pieces.capture} WHERE entry = {ENTRY})"
+        for mask in tracked.mask_names
+    ]
     moved += [
         f"{delta} = CASE WHEN {changed(name)} THEN NULL ELSE {delta} END"
-        for name, delta in zip(tracked.counters, deltas, strict=True)
+        for name, delta in zip(tracked.counters, tracked.delta_names, strict=True)
     ]
-    empty = " AND ".join([f"{m} = 0" for m in masks] + [f"{delta} IS NULL" for delta in deltas])
-    source = "_sync_clock"
-    if deltas:
-        summed = [
-            f"{_delta(pieces, name)} AS {delta}"
-            for name, delta in zip(tracked.counters, deltas, strict=True)
-        ]
-        source += f", (SELECT {', '.join(summed)}) AS new"
-    values = [_mask(tracked, word) for word in range(tracked.words)]
-    values += [f"CASE WHEN typeof(new.{delta}) = 'integer' THEN nullif(new.{delta}, 0) END" for delta in deltas]
+    empty = [f"{mask} = 0" for mask in tracked.mask_names]
+    empty += [f"{delta} IS NULL" for delta in tracked.delta_names]
+    no_insert = f"SELECT 1 FROM {pieces.capture} WHERE {pieces.unsent('NEW', 'insert')}"
     return [
         NEXT_ENTRY,
-        f"INSERT INTO {pieces.capture} (entry, kind, hlc, {pieces.keys}, {', '.join(masks + deltas)})"
-        f" SELECT entry, 'update', hlc, {pieces.key_of('NEW')}, {', '.join(values)} FROM {source}"
-        f" WHERE id = 1 AND NOT EXISTS"
-        f" (SELECT 1 FROM {pieces.capture} WHERE {pieces.unsent('NEW', 'insert')})",
+        _insert_update(pieces, f" AND NOT EXISTS ({no_insert})"),
         f"UPDATE {pieces.capture} SET {', '.join(moved)} WHERE {of_row} AND entry < {ENTRY}",
-        f"DELETE FROM {pieces.capture} WHERE {of_row} AND {empty}",
+        f"DELETE FROM {pieces.capture} WHERE {of_row} AND {' AND '.join(empty)}",
     ]
+
+
+def _insert_update(pieces: Pieces, condition: str) -> str:
+    """The entry of an update; its deltas stand in a subquery since the mask depends on them."""
+    tracked = pieces.tracked
+    columns = [*tracked.key_names, *tracked.mask_names, *tracked.delta_names]
+    values = [pieces.key_of("NEW"), *(_mask(tracked, word) for word in range(tracked.words))]
+    source = "_sync_clock"
+    if tracked.counters:
+        deltas = zip(tracked.counters, tracked.delta_names, strict=True)
+        summed = [f"{_delta(pieces, name)} AS {delta}" for name, delta in deltas]
+        source += f", (SELECT {', '.join(summed)}) AS new_delta"
+        values += [
+            f"CASE WHEN typeof(new_delta.{delta}) = 'integer' THEN nullif(new_delta.{delta}, 0) END"
+            for delta in tracked.delta_names
+        ]
+    return (
+        f"INSERT INTO {pieces.capture} (entry, kind, hlc, {', '.join(columns)})"
+        f" SELECT entry, 'update', hlc, {', '.join(values)} FROM {source} WHERE id = 1{condition}"
+    )
 
 
 def _mask(tracked: Tracked, word: int) -> str:
@@ -159,7 +200,7 @@ def _mask(tracked: Tracked, word: int) -> str:
             continue
         condition = changed(name)
         if name in tracked.counters:
-            condition = f"({condition} AND typeof(new.d{tracked.column_ids[name]}) <> 'integer')"
+            condition = f"({condition} AND typeof(new_delta.d{tracked.column_ids[name]}) <> 'integer')"
         terms.append(f"({condition} << {bit.bit_length() - 1})")
     return any_of(terms, operator=" | ")
 

@@ -1,0 +1,266 @@
+"""
+Applying remote rows: the server's state, with the pending entries of this device laid over it.
+
+Theory of operation. Rows without pending entries (nearly all) are overwritten set-wise: what the server sends is
+its whole state, in the order of versions. Rows with pending entries are worked out one by one by `merge`, and the
+outcome joins the others, so that every row is written by one and the same statement. Removals come first, since
+they free unique values. A row that cannot be placed because of a unique value is left to `conflicts`; rows whose
+parent has gone to `orphans`.
+
+Everything happens in the caller's transaction, with the capture triggers silent. This module must never use
+REPLACE, and never overwrite a column whose pending local write is newer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from syncauth.errors import SyncStopped
+from syncauth.replica import conflicts, waiting
+from syncauth.replica.entries import Entry, delete_entries, has_pending, read_entries
+from syncauth.replica.merge import Outcome, Overlay, Remote
+from syncauth.replica.orphans import Orphans
+from syncauth.replica.page import Group, TablePage, fill_keys, newest_stamp, read_page
+from syncauth.replica.rowwrites import (
+    clear_columns,
+    delete_known,
+    delete_rows,
+    local_rows,
+    refuse,
+    turn_into_update,
+    upsert_known,
+    upsert_rows,
+)
+from syncauth.replica.schema import read_meta
+from syncauth.replica.table import Table
+from syncauth.rows.stamps import RowStamps
+from syncauth.sansio.messages import Section
+
+AHEAD_MS = 60_000
+"""How far a stamp may lie ahead of the server's time before it is cut."""
+
+LEFT = ("permission_denied", "the row has left what this user may see")
+
+
+class Applier:
+    """Applies sections of `row`, `gone` and `exit` within one transaction.
+
+    `through` is the last batch of this device that they contain; `decided` says that they answer a refusal:
+    then a removal holds wherever, and in whatever life, the row was thought to be.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        tables: Mapping[str, Table],
+        *,
+        through: int,
+        decided: bool = False,
+    ) -> None:
+        """Read what all rows are judged by: the device id and the bound of stamps."""
+        self._connection = connection
+        self._tables = tables
+        self._through = through
+        self._decided = decided
+        self._device = str(read_meta(connection, "device"))
+        self._bound = stamp_bound(connection)
+        self._orphans = Orphans(connection, tables)
+
+    def apply(self, sections: Sequence[Section]) -> None:
+        """Write the sections, and those that waited.
+
+        Raises:
+            InvalidMessage: they break the protocol.
+            SyncStopped: they do not fit into the app's tables, or a table must be compared first.
+        """
+        sections = [*sections, *waiting.take(self._connection, self._tables, sections)]
+        pages = read_page(self._connection, self._tables, sections)
+        for page in pages:
+            if page.table.uncertain:
+                raise _must_be_compared(page.table)
+        for page in pages:
+            for group in page.removals:
+                self._remove(page.table, group)
+        for page in pages:
+            for group in page.rows:
+                self._write(page.table, group)
+        self._orphans.refuse_all()
+        newest = newest_stamp(pages, self._bound)
+        self._connection.execute(
+            "UPDATE _sync_clock SET hlc = ? WHERE id = 1 AND hlc < ?1", (newest,)
+        )
+
+    def _pending(self, table: Table) -> dict[tuple[Any, ...], list[Entry]]:
+        """Return the pending entries of the keys in the page's temporary table."""
+        return read_entries(
+            self._connection,
+            table,
+            f"{table.page} AS p CROSS JOIN {table.capture} AS c ON {table.same_key('p', 'c')}"
+            " WHERE c.batch IS NULL OR c.batch > ?",
+            (self._through,),
+        )
+
+    def _overlay(
+        self, table: Table, remote: Remote, known: str | None, entries: Sequence[Entry]
+    ) -> Outcome:
+        overlay = Overlay(
+            remote, device=self._device, bound=self._bound, columns=table.columns, known=known
+        )
+        return overlay.lay(entries)
+
+    # --- removals ----------------------------------------------------------------------------------
+
+    def _remove(self, table: Table, group: Group) -> None:
+        """Remove rows that are deleted or have left; where they are of another partition or life, they stay."""
+        width = table.width
+        gone = group.kind == "gone"
+        fill_keys(
+            self._connection,
+            table,
+            [(*row[:width], row[width] if gone else None) for row in group.rows],
+        )
+        if not self._decided:
+            self._connection.execute(
+                f"DELETE FROM {table.page} AS p WHERE NOT EXISTS (SELECT 1 FROM {table.rows} AS r"  # noqa: S608
+                f" WHERE {table.same_key('r', 'p')} AND (r.partition IS NULL OR r.partition = ?"
+                " OR instr(p.lives, substr(r.lives, 1, 32))))",
+                (group.partition_id,),
+            )
+        if has_pending(self._connection, table, self._through):
+            self._remove_pending(table, refused=not gone)
+        self._orphans.collect(table)
+        delete_rows(self._connection, table)
+        delete_known(self._connection, table)
+
+    def _remove_pending(self, table: Table, *, refused: bool) -> None:
+        """Take rows with pending entries out of the page, working out each."""
+        entries = self._pending(table)
+        if not entries:
+            return
+        known = self._known_lives(table)
+        here = local_rows(self._connection, table)
+        staying = []
+        for key, own in entries.items():
+            outcome = self._overlay(table, Remote(None), known.get(key), own)
+            if refused:
+                for entry in outcome.dropped:
+                    refuse(self._connection, table, key, entry, here.get(key), *LEFT)
+            delete_entries(self._connection, table, [entry.entry for entry in outcome.dropped])
+            if outcome.present or outcome.known:
+                staying.append((key, outcome.known))
+        self._keep(table, staying)
+
+    def _keep(self, table: Table, staying: Sequence[tuple[tuple[Any, ...], str | None]]) -> None:
+        """Keep rows that a pending insert has begun anew; what the server knew of them is over."""
+        at_key = " AND ".join(f"{name} = ?" for name in table.tracked.key_names)
+        keys = [key for key, _ in staying]
+        self._connection.executemany(f"DELETE FROM {table.page} WHERE {at_key}", keys)  # noqa: S608
+        self._connection.executemany(f"DELETE FROM {table.rows} WHERE {at_key}", keys)  # noqa: S608
+        upsert_known(
+            self._connection, table, [(*key, known, None) for key, known in staying if known]
+        )
+
+    def _known_lives(self, table: Table) -> dict[tuple[Any, ...], str]:
+        rows = self._connection.execute(
+            f"SELECT {table.keys_of('r')}, r.lives FROM {table.page} AS p"  # noqa: S608
+            f" CROSS JOIN {table.rows} AS r ON {table.same_key('p', 'r')}"
+        )
+        return {row[:-1]: row[-1] for row in rows}
+
+    # --- rows --------------------------------------------------------------------------------------
+
+    def _write(self, table: Table, group: Group) -> None:
+        rows: Sequence[Any] = group.rows
+        known: Iterable[Any] = ()
+        if has_pending(self._connection, table, self._through):
+            rows, known = self._merge_pending(table, group)
+        left = upsert_rows(self._connection, table, group.columns, rows)
+        if left:
+            outcome = conflicts.place(
+                self._connection, table, group.columns, rows, orphans=self._orphans
+            )
+            sent = {tuple(row[: table.width]): row for row in group.rows}
+            unplaced = [sent[tuple(row[: table.width])] for row in outcome.waiting]
+            waiting.store(self._connection, table, group, unplaced)
+            rows = outcome.placed
+        width, partition = table.width, group.partition_id
+        upsert_known(self._connection, table, [(*row[: width + 1], partition) for row in rows])
+        upsert_known(self._connection, table, [(*row, partition) for row in known])
+
+    def _merge_pending(self, table: Table, group: Group) -> tuple[list[Any], list[Any]]:
+        """Return the rows to be written, merged where entries are pending, and (key…, lives) of all others."""
+        width = table.width
+        fill_keys(self._connection, table, [tuple(row[: width + 1]) for row in group.rows])
+        entries = self._pending(table)
+        if not entries:
+            return group.rows, []
+        lives = self._known_lives(table)
+        here = local_rows(self._connection, table)
+        written, known = [], []
+        for row in group.rows:
+            key = tuple(row[:width])
+            own = entries.get(key)
+            if own is None:
+                written.append(row)
+                continue
+            remote = Remote(row[width], RowStamps.read(row[width + 1], row[width + 2]))
+            outcome = self._overlay(table, remote, lives.get(key), own)
+            self._settle(table, outcome)
+            if outcome.present and not outcome.all_kept:
+                merged = _merged(table, group.columns, row, outcome, here.get(key))
+                merged[width] = outcome.known
+                written.append(merged)
+            else:
+                known.append((*key, outcome.known))
+        return written, known
+
+    def _settle(self, table: Table, outcome: Outcome) -> None:
+        """Bring the unsent entries of a row in line with what the server has."""
+        delete_entries(self._connection, table, [entry.entry for entry in outcome.dropped])
+        for entry, columns in outcome.cleared.items():
+            clear_columns(self._connection, table, entry, columns)
+        for entry, won in outcome.turned.items():
+            turn_into_update(self._connection, table, entry, won)
+
+
+def _merged(
+    table: Table,
+    columns: Sequence[str],
+    row: Sequence[Any],
+    outcome: Outcome,
+    here: Mapping[str, Any] | None,
+) -> list[Any]:
+    """Lay kept columns and deltas over a remote row."""
+    merged = list(row)
+    for place, name in enumerate(columns, table.width + 3):
+        if here is not None and name in outcome.kept:
+            merged[place] = here[name]
+        elif name in outcome.deltas and type(merged[place]) in (int, float):
+            merged[place] = _sum(merged[place], outcome.deltas[name])
+    return merged
+
+
+def _sum(value: float, delta: int) -> float:
+    """Add as SQLite does: what 64 bits do not hold becomes a real number."""
+    total = value + delta
+    return total if -(2**63) <= total < 2**63 else float(total)
+
+
+def stamp_bound(connection: sqlite3.Connection) -> int:
+    """Return the highest HLC that counts: the server's time, as far as known, and 60 s."""
+    (now,) = connection.execute(
+        "SELECT ifnull(fixed_ms, CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER))"
+        " + offset_ms FROM _sync_clock WHERE id = 1"
+    ).fetchone()
+    return int(now + AHEAD_MS) << 16
+
+
+def _must_be_compared(table: Table) -> SyncStopped:
+    return SyncStopped(
+        code="schema_mismatch",
+        why=f"the capture of table {table.name!r} was interrupted, and its rows must be compared with the"
+        " server's before any is overwritten",
+        remedy="Everything is kept; restore the table's triggers only through syncauth",
+    )

@@ -1,0 +1,135 @@
+"""
+Batches in flight: reading them for a resend, and taking them back when the device gets another id.
+
+A batch is immutable until it is acknowledged or taken back as a whole. Taken back, its entries are unsent again,
+and several entries of one row are folded into the form in which the capture triggers leave them. This module must
+never alter the bytes of a batch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from syncauth.interfaces import Batch
+from syncauth.replica.entries import Entry, delete_entries, read_entries
+from syncauth.replica.restoring import drop_entries_of_lost_rows
+from syncauth.replica.rowwrites import write_entry
+from syncauth.replica.schema import read_meta, write_meta
+from syncauth.replica.table import Table
+from syncauth.rows.stamps import make_stamp
+from syncauth.rows.values import read_all
+
+
+def batches_after(connection: sqlite3.Connection, after: int) -> list[Batch]:
+    """Return the batches in flight above a number, in order, with the very bytes they had."""
+    rows = connection.execute(
+        "SELECT batch, digest, sections, changes FROM _sync_inflight WHERE batch > ? ORDER BY batch",
+        (after,),
+    )
+    return [Batch(number, digest, bytes(raw), changes) for number, digest, raw, changes in rows]
+
+
+def adopt_device(connection: sqlite3.Connection, tables: Iterable[Table], device: str) -> None:
+    """Take another device id; everything in flight is unsent again and the numbers of batches begin anew."""
+    before = str(read_meta(connection, "device"))
+    if before == device:
+        return
+    for table in tables:
+        _forget_begun_lives(connection, table, before)
+        _fold_rows(connection, table)
+        connection.execute(f"UPDATE {table.capture} SET batch = NULL WHERE batch IS NOT NULL")  # noqa: S608
+        drop_entries_of_lost_rows(connection, table)
+    connection.execute("DELETE FROM _sync_inflight")
+    for key, value in (
+        ("device", device),
+        ("next_batch", 1),
+        ("acked_batch", None),
+        ("acked_digest", None),
+    ):
+        write_meta(connection, key, value)
+
+
+def _forget_begun_lives(connection: sqlite3.Connection, table: Table, device: str) -> None:
+    """A life that an insert in flight was to begin has not begun; what was there before counts again."""
+    rows = read_all(
+        connection,
+        f"SELECT {table.keys_of('r')}, r.lives, c.hlc, c.life FROM {table.capture} AS c"  # noqa: S608
+        f" CROSS JOIN {table.rows} AS r ON {table.same_key('r', 'c')}"
+        " WHERE c.batch IS NOT NULL AND c.kind = 'insert'",
+    )
+    at_key = " AND ".join(f"{name} = ?" for name in table.tracked.key_names)
+    for *key, lives, hlc, ended in rows:
+        others = [life for life in lives.split(" ") if life != make_stamp(hlc, device)]
+        left = " ".join(others) or ended
+        if left:
+            sql = f"UPDATE {table.rows} SET lives = ? WHERE {at_key}"  # noqa: S608
+            connection.execute(sql, (left, *key))
+        else:
+            connection.execute(f"DELETE FROM {table.rows} WHERE {at_key}", key)  # noqa: S608
+
+
+def _fold_rows(connection: sqlite3.Connection, table: Table) -> None:
+    several = (
+        f"SELECT {table.keys} FROM {table.capture} GROUP BY {table.keys} HAVING count(*) > 1"  # noqa: S608
+    )
+    found = read_entries(
+        connection,
+        table,
+        f"{table.capture} AS c WHERE ({table.keys_of('c')}) IN ({several}) AND ?",
+        (1,),
+    )
+    for entries in found.values():
+        folded = {entry.entry: entry for entry in fold(entries)}
+        delete_entries(connection, table, [e.entry for e in entries if e.entry not in folded])
+        for entry in folded.values():
+            write_entry(connection, table, entry)
+
+
+def fold(entries: Sequence[Entry]) -> list[Entry]:
+    """Return what remains to be sent of the entries of one row, none of which was applied.
+
+    An insert takes in later updates; an insert and its deletion leave the deletion of the life that was there
+    before, if any; each column and each delta stays in the newest update only.
+    """
+    left: list[Entry] = []
+    for entry in entries:
+        first = left[0] if left else None
+        if entry.kind == "insert":
+            ended = first.life if first is not None and first.kind == "delete" else entry.life
+            left = [replace(entry, life=ended)]
+        elif entry.kind == "delete":
+            begun = first is not None and first.kind == "insert"
+            life = first.life if first is not None and begun else entry.life
+            left = [] if begun and life is None else [replace(entry, life=life)]
+        elif first is None or first.kind == "update":
+            left = _newest_only(left, entry)
+    return left
+
+
+def _newest_only(older: Sequence[Entry], entry: Entry) -> list[Entry]:
+    """Take the columns and deltas of an update out of older ones; deltas add up, unless a value is sent."""
+    valued = {name for other in older for name in other.columns if name in entry.deltas}
+    columns = (*entry.columns, *sorted(valued))
+    deltas: Mapping[str, int] = {
+        name: delta + sum(other.deltas.get(name, 0) for other in older)
+        for name, delta in entry.deltas.items()
+        if name not in valued
+    }
+    kept = [
+        replace(
+            other,
+            columns=tuple(name for name in other.columns if name not in columns),
+            deltas={
+                name: delta
+                for name, delta in other.deltas.items()
+                if name not in deltas and name not in columns
+            },
+        )
+        for other in older
+    ]
+    return [
+        *(other for other in kept if other.columns or other.deltas),
+        replace(entry, columns=columns, deltas=deltas),
+    ]

@@ -1,0 +1,204 @@
+"""
+One user's file as the driver sees it: every method is one short transaction.
+
+`FileReplica` implements `interfaces.Replica` on an open connection that nobody else uses. It decides nothing: what
+a page or a result does stands in `apply` and `acknowledge`, what a batch is in `outbox`. Before each transaction
+it looks whether the schema has changed since the last one, and has the capture verified if it has. This module
+must never hold an answer back: what a method returns is durable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from syncauth.errors import Closed, InvalidMessage, SyncStopped
+from syncauth.interfaces import Acknowledged, Batch, ReplicaState
+from syncauth.models import DeadLetter, TableSpec
+from syncauth.replica import dead_letters, inflight, outbox, schema, tracking, waiting
+from syncauth.replica.acknowledge import acknowledge
+from syncauth.replica.apply import Applier
+from syncauth.replica.state import read_state
+from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, decode_sections
+
+
+class FileReplica:
+    """The keeping side of one user's file; may be used by any thread, by one at a time."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: str,
+        *,
+        tables: Sequence[TableSpec],
+        device: str,
+        incarnation: str,
+    ) -> None:
+        """Create our tables in the file, track the app's, and take the connection over.
+
+        `connection` comes from `schema.open_connection(path)`. `device` (16 hexadecimal digits) and `incarnation`
+        are random, and used only for a file that has none.
+
+        Raises:
+            FileTooNew: a newer version wrote the file; it was not touched.
+            FileCorrupt, FileFull, FileInUse: the file cannot be used now; nothing was changed.
+            TableNotTrackable: a table cannot be synchronised; nothing was changed.
+        """
+        self._connection = connection
+        self._path = path
+        self._closed = False
+        schema.create(connection, path, device=device, incarnation=incarnation)
+        with schema.transaction(connection, path):
+            self._tables = tracking.register(connection, tables)
+            self._schema_version = tracking.schema_version(connection)
+
+    @classmethod
+    def open(
+        cls, path: str, *, tables: Sequence[TableSpec], device: str, incarnation: str
+    ) -> FileReplica:
+        """Open the file at `path`; raises what the constructor and `schema.open_connection` raise."""
+        connection = schema.open_connection(path)
+        try:
+            return cls(connection, path, tables=tables, device=device, incarnation=incarnation)
+        except BaseException:
+            connection.close()
+            raise
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._check_open()
+        with schema.transaction(self._connection, self._path):
+            version = tracking.schema_version(self._connection)
+            if version != self._schema_version:
+                self._tables = tracking.verify(self._connection)
+            yield
+        # What we created ourselves has moved it too; after a rollback it is as it was, and is looked at again.
+        self._schema_version = tracking.schema_version(self._connection)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._check_open()
+        if tracking.schema_version(self._connection) != self._schema_version:
+            with self._transaction():
+                pass
+        with schema.reading(self._connection, self._path):
+            yield
+
+    def _check_open(self) -> None:
+        if self._closed:
+            what = "the replica is closed"
+            raise Closed(what, remedy="Open it again")
+
+    def _read_state(self) -> ReplicaState:
+        return read_state(self._connection, self._tables.values())
+
+    @property
+    def uncertain(self) -> tuple[str, ...]:
+        """The tables whose capture was interrupted: nothing is sent of them or applied to them."""
+        return tuple(name for name, table in self._tables.items() if table.uncertain)
+
+    def state(self) -> ReplicaState:
+        """Read the present state."""
+        with self._reading():
+            return self._read_state()
+
+    def begin_connection(self) -> int:
+        """Durably raise and return the connection number, before each connect."""
+        with self._transaction():
+            number = schema.read_number(self._connection, "connection", 0) + 1
+            schema.write_meta(self._connection, "connection", number)
+            return number
+
+    def adopt_device(self, device: str) -> ReplicaState:
+        """Take the device id that the server gave; in-flight batches of the old id go back to the outbox."""
+        with self._transaction():
+            inflight.adopt_device(self._connection, self._tables.values(), device)
+            return self._read_state()
+
+    def set_clock_offset(self, offset_ms: int) -> None:
+        """Keep the difference server time minus wall clock for the clock of the triggers."""
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE _sync_clock SET offset_ms = ? WHERE id = 1", (offset_ms,)
+            )
+
+    def cut(self, *, rows: int, size: int) -> Batch | None:
+        """Move the oldest unsent changes in flight as the next batch, or return None if there are none."""
+        with self._transaction():
+            return outbox.cut(
+                self._connection, list(self._tables.values()), rows=rows, size=size
+            )
+
+    def batches_in_flight(self, after: int) -> Sequence[Batch]:
+        """Return the batches in flight above number `after`, in order, with the very bytes they had."""
+        with self._reading():
+            return inflight.batches_after(self._connection, after)
+
+    def acknowledge(self, results: Sequence[BatchResult]) -> Acknowledged:
+        """Trim the batches named, put refused rows back and fill the dead letters, in one transaction.
+
+        Raises:
+            InvalidMessage: a batch is not the oldest in flight, or has another digest; nothing was changed.
+        """
+        with self._transaction():
+            refused = acknowledge(self._connection, self._tables, results)
+            return Acknowledged(self._read_state(), refused)
+
+    def apply(self, changes: Changes) -> ReplicaState:
+        """Apply one page of remote rows with its cursors, in one transaction.
+
+        Raises:
+            InvalidMessage: the page breaks the protocol; nothing was applied.
+            SyncStopped: a table here does not take the server's rows; nothing was applied.
+        """
+        sections = decode_sections(changes.sections)
+        with self._transaction():
+            with schema.applying(self._connection):
+                applier = Applier(self._connection, self._tables, through=changes.through)
+                applier.apply(sections)
+            self._reach(changes.cursors)
+            state = self._read_state()
+            if changes.complete and not state.pending and not state.in_flight:
+                self._check_placed()
+            return state
+
+    def reach(self, checkpoint: Checkpoint) -> ReplicaState:
+        """Record a checkpoint that brought no rows; raises `InvalidMessage` if it goes back."""
+        with self._transaction():
+            self._reach(checkpoint.checkpoints)
+            return self._read_state()
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        """Return the refused changes, the oldest first."""
+        with self._reading():
+            return dead_letters.read(self._connection)
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._closed = True
+        self._connection.close()
+
+    def _reach(self, versions: dict[str, int]) -> None:
+        cursor = self._connection.executemany(
+            "INSERT INTO _sync_partitions (name, version) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET version = excluded.version"
+            " WHERE excluded.version >= version",
+            list(versions.items()),
+        )
+        if versions and cursor.rowcount != len(versions):
+            raise InvalidMessage(
+                "a checkpoint goes back",
+                why=f"the server names {versions}, and more was reached before",
+                remedy="Nothing was applied; connect again",
+            )
+
+    def _check_placed(self) -> None:
+        """With everything sent and everything received, no row may still wait for a unique value."""
+        left = waiting.count(self._connection)
+        if left:
+            raise SyncStopped(
+                code="schema_mismatch",
+                why=f"{left} rows of the server share a unique value that a table here allows only once",
+                remedy="Give server and app the same unique indexes; nothing was applied",
+            )

@@ -1,0 +1,192 @@
+"""
+The statements by which single facts about rows are written: values, known lives, entries, refusals.
+
+All functions work within the caller's transaction, with the capture triggers silent. The rows of a group have the
+layout of the wire: key…, lives, stamp, stamps, value…. This module must never use REPLACE.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from syncauth.errors import SyncStopped
+from syncauth.models import DeadLetter
+from syncauth.replica import dead_letters
+from syncauth.replica.entries import Entry
+from syncauth.replica.table import Table
+from syncauth.rows.sqltext import quote
+from syncauth.rows.values import read_all, split_raw
+
+_UNIQUE = (
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_ROWID,
+)
+
+
+def upsert_sql(table: Table, columns: Sequence[str], raw: Collection[int]) -> str:
+    """SQL that places one row in the app's table, whatever conflict clause its constraints have."""
+
+    def parameter(place: int) -> str:
+        return f"CAST(?{place + 1} AS TEXT)" if place in raw else f"?{place + 1}"
+
+    head = table.width + 3
+    values = [parameter(place) for place in range(table.width)]
+    values += [parameter(head + place) for place in range(len(columns))]
+    names = ", ".join([table.app_keys, *(quote(name) for name in columns)])
+    changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in columns)
+    action = f"UPDATE SET {changes}" if columns else "NOTHING"
+    return (
+        f"INSERT OR ABORT INTO {table.app} ({names}) VALUES ({', '.join(values)})"  # noqa: S608
+        f" ON CONFLICT ({table.app_keys}) DO {action}"
+    )
+
+
+def upsert_rows(
+    connection: sqlite3.Connection, table: Table, columns: Sequence[str], rows: Sequence[Any]
+) -> bool:
+    """Place rows in the app's table; return True, with nothing written, where a unique value is in the way.
+
+    Raises:
+        SyncStopped: the app's table does not take a row of the server (`schema_mismatch`).
+    """
+    if not rows:
+        return False
+    connection.execute("SAVEPOINT placing")
+    try:
+        for raw, group in split_raw(rows):
+            given = group if columns else [row[: table.width] for row in group]
+            connection.executemany(upsert_sql(table, columns, raw), given)
+    except sqlite3.IntegrityError as error:
+        connection.execute("ROLLBACK TO placing")
+        check_unique(table, error)
+        return True
+    finally:
+        if connection.in_transaction:  # not after a full disk, which ends the whole transaction
+            connection.execute("RELEASE placing")
+    return False
+
+
+def check_unique(table: Table, error: sqlite3.IntegrityError) -> None:
+    """Pass if a unique value was in the way; any other constraint tells that two schemas differ."""
+    if error.sqlite_errorcode not in _UNIQUE:
+        raise SyncStopped(
+            code="schema_mismatch",
+            why=f"the table {table.name!r} does not take a row of the server: {error}",
+            remedy="Give the table the constraints that it has at the server; nothing was applied",
+        ) from error
+
+
+def upsert_known(connection: sqlite3.Connection, table: Table, rows: Sequence[Any]) -> None:
+    """Write (key…, lives, partition id) of known rows."""
+    for raw, group in split_raw(rows):
+        values = [
+            f"CAST(?{place + 1} AS TEXT)" if place in raw else f"?{place + 1}"
+            for place in range(table.width + 2)
+        ]
+        connection.executemany(
+            f"INSERT INTO {table.rows} ({table.keys}, lives, partition) VALUES ({', '.join(values)})"  # noqa: S608
+            f" ON CONFLICT ({table.keys}) DO UPDATE"
+            " SET lives = excluded.lives, partition = excluded.partition",
+            group,
+        )
+
+
+def delete_rows(connection: sqlite3.Connection, table: Table) -> None:
+    """Delete the rows of the page's keys from the app's table."""
+    connection.execute(
+        f"DELETE FROM {table.app} WHERE ({table.app_keys}) IN (SELECT {table.keys} FROM {table.page})"  # noqa: S608
+    )
+
+
+def delete_known(connection: sqlite3.Connection, table: Table) -> None:
+    """Forget the lives of the page's keys."""
+    connection.execute(
+        f"DELETE FROM {table.rows} WHERE ({table.keys}) IN (SELECT {table.keys} FROM {table.page})"  # noqa: S608
+    )
+
+
+def local_rows(connection: sqlite3.Connection, table: Table) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return the values, by column, of those of the page's keys that are in the app's table and have entries."""
+    selected = ", ".join([table.keys_of("p"), *table.values_of(table.columns)])
+    rows = read_all(
+        connection,
+        f"SELECT {selected} FROM {table.page} AS p"  # noqa: S608
+        f" CROSS JOIN {table.app} AS a ON {table.app_key_is('p')}"
+        f" WHERE EXISTS (SELECT 1 FROM {table.capture} AS c WHERE {table.same_key('c', 'p')})",
+    )
+    width = table.width
+    return {row[:width]: dict(zip(table.columns, row[width:], strict=True)) for row in rows}
+
+
+def clear_columns(
+    connection: sqlite3.Connection, table: Table, entry: int, columns: Collection[str]
+) -> None:
+    """Take columns that have lost out of an unsent update; an empty one goes."""
+    lost = _words(table, columns)
+    masks = ", ".join(f"m{word} = m{word} & ~{bits}" for word, bits in enumerate(lost))
+    connection.execute(f"UPDATE {table.capture} SET {masks} WHERE entry = ?", (entry,))  # noqa: S608
+    empty = [f"{name} = 0" for name in table.tracked.mask_names]
+    empty += [f"{name} IS NULL" for name in table.tracked.delta_names]
+    connection.execute(
+        f"DELETE FROM {table.capture} WHERE entry = ? AND {' AND '.join(empty)}",  # noqa: S608
+        (entry,),
+    )
+
+
+def turn_into_update(
+    connection: sqlite3.Connection, table: Table, entry: int, columns: Collection[str]
+) -> None:
+    """Make an unsent insert the update of these columns of the row that is living at the server."""
+    if not columns:
+        connection.execute(f"DELETE FROM {table.capture} WHERE entry = ?", (entry,))  # noqa: S608
+        return
+    masks = ", ".join(f"m{word} = {bits}" for word, bits in enumerate(_words(table, columns)))
+    connection.execute(
+        f"UPDATE {table.capture} SET kind = 'update', life = NULL, {masks} WHERE entry = ?",  # noqa: S608
+        (entry,),
+    )
+
+
+def refuse(
+    connection: sqlite3.Connection,
+    table: Table,
+    key: Sequence[Any],
+    entry: Entry,
+    here: Mapping[str, Any] | None,
+    code: str,
+    reason: str,
+) -> DeadLetter:
+    """Hand an unsent entry, with the values that the row has here, to the dead letters; the entry stays."""
+    names = {"insert": table.columns, "update": entry.columns, "delete": ()}[entry.kind]
+    values = {name: here[name] for name in names} if here is not None else {}
+    return dead_letters.add(
+        connection,
+        table=table.name,
+        kind=entry.kind,
+        key=key,
+        values=values | dict(entry.deltas),
+        code=code,
+        reason=reason,
+    )
+
+
+def _words(table: Table, columns: Collection[str]) -> list[int]:
+    words = [0] * table.tracked.words
+    for name in columns:
+        word, bit = table.bit(name)
+        words[word] |= bit
+    return words
+
+
+def write_entry(connection: sqlite3.Connection, table: Table, entry: Entry) -> None:
+    """Write an entry's kind, life, columns and deltas over what it has."""
+    terms = [f"m{word} = {bits}" for word, bits in enumerate(_words(table, entry.columns))]
+    terms += [f"{table.delta(name)} = ?" for name in table.tracked.counters]
+    deltas = [entry.deltas.get(name) for name in table.tracked.counters]
+    connection.execute(
+        f"UPDATE {table.capture} SET kind = ?, life = ?, {', '.join(terms)} WHERE entry = ?",  # noqa: S608
+        (entry.kind, entry.life, *deltas, entry.entry),
+    )
