@@ -1,0 +1,153 @@
+"""
+Rules of the hub about what flows on a socket: hello and welcome, batches and results, pages.
+
+Batches go to the store in the order in which they came; it alone judges them. A commit marks the
+sockets that read the partitions it touched, and each of them pulls its next page when it is ready
+for one. These rules must never look into a row.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from syncauth.models import Secret
+from syncauth.sansio.messages import (
+    ClientMessage,
+    Hello,
+    Push,
+    PushResult,
+    Received,
+    Subscribe,
+    Welcome,
+)
+from syncauth.server import hub_token_rules
+from syncauth.server.hub_effects import Greet, PushBatch
+from syncauth.server.hub_inputs import BatchJudged
+from syncauth.server.hub_peer import Peer, Stage
+from syncauth.server.hub_turn import Turn
+from syncauth.server.stores.rows_interface import (
+    Greeting,
+    Judged,
+    OutOfOrder,
+    Page,
+    Problem,
+    SessionOver,
+)
+
+CHECKPOINTS_OWED: Final = 64
+"""So many `subscribe` may wait for their answer."""
+
+
+def received(turn: Turn, peer: Peer, message: ClientMessage) -> None:
+    """Serve a message of the device: hello first and once, and nothing before welcome."""
+    if isinstance(message, Hello) != (peer.stage is Stage.OPENED):
+        turn.end(peer, "bad_message", "hello comes first and once")
+    elif isinstance(message, Hello):
+        _hello(turn, peer, message)
+    elif peer.stage is Stage.GREETING:
+        turn.end(peer, "bad_message", "nothing may come between hello and welcome")
+    elif isinstance(message, Push):
+        _push(turn, peer, message)
+    elif isinstance(message, Received):
+        peer.confirm(message)
+        turn.do(peer.forget_results())
+        turn.do(peer.read_page(turn.now))
+    elif isinstance(message, Subscribe):
+        _subscribe(turn, peer, message)
+    else:
+        hub_token_rules.renew(turn, peer, Secret(message.token))
+
+
+def _hello(turn: Turn, peer: Peer, hello: Hello) -> None:
+    peer.greet(hello)
+    turn.roster.plan(peer)
+    turn.do(Greet(peer.socket, peer.user_id, peer.session_id, hello))
+
+
+def greeted(turn: Turn, peer: Peer, answer: Greeting | SessionOver | Problem) -> None:
+    """Welcome the device in place of its older socket, and begin with its pages."""
+    if not isinstance(answer, Greeting):
+        turn.end_for(peer, answer)
+        return
+    older = turn.roster.of_device(peer.user_id, answer.device)
+    if older is not None and older.rank >= peer.rank:
+        turn.end(peer, "copied_file", "another copy of this file is connected")
+        return
+    if older is not None:
+        turn.dismiss(older, "superseded_connection", "this device has opened a newer connection")
+    peer.welcome(answer)
+    turn.roster.welcome(peer, answer.partitions)
+    welcome = Welcome(
+        time=round(turn.now * 1000),
+        life=peer.token.left_ms(turn.now),
+        device=answer.device,
+        limits=turn.limits,
+        last=answer.last,
+        results=list(answer.results),
+        partitions=dict(answer.partitions),
+        tables=list(turn.shapes),
+    )
+    turn.send(peer, welcome)
+    turn.do(peer.read_page(turn.now))
+
+
+def _push(turn: Turn, peer: Peer, push: Push) -> None:
+    """Hand a batch to the store; one that comes after the token's end is not counted (I3)."""
+    if turn.now >= peer.token.expires_at:
+        turn.say_error(peer, "token_expired", "the batch came after the token's end")
+    elif peer.pushing >= turn.limits.window:
+        turn.end(peer, "too_many_requests", f"the window is {turn.limits.window} batches")
+    else:
+        peer.pushing += 1
+        turn.do(PushBatch(peer.socket, peer.user_id, peer.session_id, peer.device, push))
+
+
+def judged(turn: Turn, happening: BatchJudged) -> None:
+    """Tell the result, and let pages follow; others hear of the rows even if the pusher is gone."""
+    answer = happening.answer
+    peer = turn.roster.get(happening.socket)
+    if peer is not None:
+        peer.pushing -= 1
+        _tell_result(turn, peer, answer)
+    if isinstance(answer, Judged):
+        for reader in turn.roster.readers(answer.touched):
+            reader.dirty = True
+            turn.do(reader.read_page(turn.now))
+
+
+def _tell_result(
+    turn: Turn, peer: Peer, answer: Judged | OutOfOrder | SessionOver | Problem
+) -> None:
+    if isinstance(answer, Judged):
+        turn.send(peer, PushResult(answer.result))
+    elif isinstance(answer, OutOfOrder):
+        why = f"send again from batch {answer.last + 1}"
+        turn.say_error(peer, "out_of_order", why, last=answer.last)
+    else:
+        turn.end_for(peer, answer)
+
+
+def _subscribe(turn: Turn, peer: Peer, wanted: Subscribe) -> None:
+    """Owe a checkpoint; with tables that are new the device must say hello again.
+
+    The rows of such a table lie below the cursors of this socket, and only the device knows from
+    where it misses them.
+    """
+    if any(table not in peer.tables for table in wanted.tables):
+        turn.dismiss(peer, "closed", "other tables are wanted: say hello again")
+    elif peer.owed >= CHECKPOINTS_OWED:
+        turn.end(peer, "too_many_requests", "too many subscribes wait for an answer")
+    else:
+        peer.tables = tuple(wanted.tables)
+        peer.owed += 1
+        turn.do(peer.read_page(turn.now))
+
+
+def page_read(turn: Turn, peer: Peer, answer: Page | Problem) -> None:
+    """Send the page, and read the next one if there is more."""
+    if isinstance(answer, Problem):
+        turn.end_for(peer, answer)
+        return
+    for message in peer.take_page(answer, turn.now):
+        turn.send(peer, message)
+    turn.do(peer.read_page(turn.now))

@@ -1,0 +1,210 @@
+"""
+One device's socket as the hub knows it: its stage, its token's life, and how far its pages have
+come.
+
+Pages are pulled: the next one is read when something is new, none is being read, and at most one
+that was sent is unconfirmed. So nothing grows for a slow reader: it falls back to reading from
+its cursors. This module must never do I/O or read a clock, and knows nothing of other sockets.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from syncauth.models import Secret
+from syncauth.sansio.messages import (
+    Changes,
+    Checkpoint,
+    Hello,
+    Received,
+    ServerMessage,
+    TableShape,
+)
+from syncauth.server.hub_effects import ForgetResults, ReadPage
+from syncauth.server.issuer import Claims
+from syncauth.server.stores.rows_interface import Access, Greeting, Page, PageLimits
+
+PAGES_UNCONFIRMED: Final = 2
+"""So many pages may be on their way: one that the device applies, and one for when it has."""
+
+HELLO_SECONDS: Final = 10
+GRACE_SECONDS: Final = 5
+"""How long a socket stays open without moving data after its token's end."""
+
+
+class Stage(enum.Enum):
+    """How far a socket is."""
+
+    OPENED = "opened"  # hello has not come
+    GREETING = "greeting"  # the store is taking the device in
+    WELCOMED = "welcomed"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLife:
+    """When a token ends, and when its successor is asked for; wall-clock seconds."""
+
+    expires_at: float
+    warn_at: float
+
+    @classmethod
+    def taken(cls, expires_at: float, now: float) -> TokenLife:
+        """Ask 5 s or a tenth of the life before the end, of short lives (in tests) a quarter."""
+        life = max(0.0, expires_at - now)
+        return cls(expires_at, expires_at - min(max(5.0, life / 10), life / 4))
+
+    def left_ms(self, now: float) -> int:
+        """Return what is left, in ms."""
+        return max(0, math.floor((self.expires_at - now) * 1000))
+
+
+@dataclass(slots=True)
+class Peer:
+    """See the module. `rank` is the pair (fencing, connection) of `Hello`.
+
+    `reached` holds the version sent of every partition that the device ever had on this socket,
+    `partitions` those that it may read now. `owed` counts the checkpoints asked for: by hello, and
+    by each `subscribe`.
+    """
+
+    socket: int
+    user_id: str
+    session_id: str
+    token: TokenLife
+    opened_at: float
+    warned: bool = False
+    stage: Stage = Stage.OPENED
+
+    device: str = ""
+    rank: tuple[int, int] = (0, 0)
+    tables: Sequence[TableShape] = ()
+    partitions: Mapping[str, Access] = field(default_factory=dict)
+    reached: dict[str, int] = field(default_factory=dict)
+
+    pushing: int = 0
+    acked: int = 0
+    forgotten: int = 0  # the store was asked to forget the results up to here
+    forgetting: bool = False
+
+    renewing: bool = False
+    claims: Claims | None = None
+    next_token: Secret | None = field(default=None, repr=False)
+
+    dirty: bool = False
+    owed: int = 0
+    reading: int | None = None  # how many of the owed checkpoints the page being read will answer
+    outdated: bool = False  # the page being read was asked for with other partitions
+    atomic: bool = False
+    told_complete: bool = True
+    unconfirmed: deque[Mapping[str, int]] = field(default_factory=deque)
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float:
+        """Return when something is due, in wall-clock seconds."""
+        end = self.token.expires_at + GRACE_SECONDS
+        if self.stage is Stage.OPENED:
+            return min(end, self.opened_at + HELLO_SECONDS)
+        if self.stage is Stage.WELCOMED and not self.warned:
+            return self.token.warn_at
+        return end
+
+    def may_move(self, now: float) -> bool:
+        """Tell whether data may move: the device is welcomed and its token has not ended."""
+        return self.stage is Stage.WELCOMED and now < self.token.expires_at
+
+    def take_token(self, expires_at: float, now: float) -> None:
+        """Live on with a newer token."""
+        self.token = TokenLife.taken(expires_at, now)
+        self.warned = False
+
+    # --- hello -----------------------------------------------------------------------------------
+
+    def greet(self, hello: Hello) -> None:
+        """Take over what the device says of itself; a first download need not end at commits."""
+        self.stage = Stage.GREETING
+        self.rank = (hello.fencing, hello.connection)
+        self.tables = tuple(hello.tables)
+        self.reached = dict(hello.checkpoints)
+        self.atomic = bool(hello.checkpoints)
+        self.acked = self.forgotten = hello.acked.batch if hello.acked else 0
+
+    def welcome(self, greeting: Greeting) -> None:
+        """Be welcomed; hello is answered by a checkpoint."""
+        self.stage = Stage.WELCOMED
+        self.device = greeting.device
+        self.owed = 1
+
+    def permit(self, partitions: Mapping[str, Access]) -> None:
+        """Read these partitions from now on; one that comes back goes on where it was."""
+        if partitions.keys() != self.partitions.keys():
+            self.dirty = True
+            self.outdated = self.reading is not None
+        self.partitions = dict(partitions)
+
+    # --- pages -----------------------------------------------------------------------------------
+
+    def read_page(self, now: float) -> ReadPage | None:
+        """Return the page to be read next, if it is time for one."""
+        wanted = self.dirty or self.owed > 0
+        if not wanted or self.reading is not None or not self.may_move(now):
+            return None
+        if len(self.unconfirmed) >= PAGES_UNCONFIRMED:
+            return None
+        self.dirty = self.outdated = False
+        self.reading = self.owed
+        cursors = {name: self.reached.get(name, 0) for name in self.partitions}
+        limits = PageLimits(atomic=self.atomic)
+        return ReadPage(self.socket, self.device, self.tables, cursors, limits)
+
+    def take_page(self, page: Page, now: float) -> list[ServerMessage]:
+        """Return what is to be sent of a page that was read; nothing if it may not be sent now."""
+        answered = self.reading or 0
+        self.reading = None
+        if self.outdated or not self.may_move(now):
+            self.dirty = True
+            return []
+        changes = page.changes
+        sent: list[ServerMessage] = []
+        if page.rows or (not answered and self._tells(changes)):
+            sent.append(changes)
+            self.unconfirmed.append(changes.cursors)
+        self.reached.update(changes.cursors)
+        self.told_complete = changes.complete
+        if not changes.complete:
+            self.dirty = True
+            return sent
+        self.atomic = True
+        self.owed -= answered
+        checkpoint = Checkpoint(
+            {name: self.reached.get(name, 0) for name in self.partitions}, changes.commit
+        )
+        return sent + [checkpoint] * answered
+
+    def confirm(self, received: Received) -> None:
+        """Take note of the pages that the device has committed."""
+        while self.unconfirmed and _covers(received.checkpoints, self.unconfirmed[0]):
+            self.unconfirmed.popleft()
+        self.acked = max(self.acked, received.acked)
+
+    def forget_results(self) -> ForgetResults | None:
+        """Return the call by which the store forgets confirmed results, one at a time."""
+        if self.forgetting or self.acked <= self.forgotten:
+            return None
+        self.forgetting = True
+        self.forgotten = self.acked
+        return ForgetResults(self.socket, self.device, self.acked)
+
+    def _tells(self, changes: Changes) -> bool:
+        """Tell whether a page without rows has something to say that no checkpoint says."""
+        moved = any(self.reached.get(name, 0) != at for name, at in changes.cursors.items())
+        return moved or self.told_complete != changes.complete
+
+
+def _covers(reached: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
+    return all(reached.get(name, 0) >= version for name, version in wanted.items())
