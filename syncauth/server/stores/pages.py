@@ -1,0 +1,225 @@
+"""
+Pages: what came after some cursors, read in one snapshot and cut where a commit ends.
+
+The log is the state itself: every row stands once, under the version of its last change, so a page never shows a
+state that has been overwritten meanwhile. Versions and commit numbers grow together within a partition. A page of a
+first download may be cut within a commit. This module must never write.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from syncauth.rows.values import encode_rows, read_all
+from syncauth.sansio.messages import Changes, Section, SectionKind, TableShape, encode_sections
+from syncauth.server.stores.rows_interface import Page, PageLimits
+from syncauth.server.stores.rows_schema import LEFT, LIVING, TOMBSTONE
+from syncauth.server.stores.served import Served
+
+Wanted = Sequence[tuple[Served, TableShape]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The versions above `after` up to `upto` of one partition, whose head is `head`."""
+
+    part: int
+    name: str
+    after: int
+    upto: int
+    head: int
+
+
+def read_spans(connection: sqlite3.Connection, cursors: Mapping[str, int]) -> list[Span]:
+    """Return what each partition has new; a partition in which nothing was ever written has the head 0."""
+    spans = []
+    for name, after in cursors.items():
+        row = connection.execute(
+            "SELECT id, head FROM _sync_partitions WHERE name = ?", (name,)
+        ).fetchone()
+        part, head = row if row is not None else (0, 0)
+        spans.append(Span(part, name, after, head, head))
+    return spans
+
+
+def read_page(
+    connection: sqlite3.Connection,
+    wanted: Wanted,
+    spans: Sequence[Span],
+    limits: PageLimits,
+    *,
+    device: int,
+    through: int,
+) -> Page:
+    """Read a page within the limits, in the caller's transaction."""
+    (commit,) = connection.execute("SELECT last FROM _sync_commits").fetchone()
+    rows = limits.rows
+    cut, raw, count = list(spans), b"[]", 0
+    previous = None
+    while True:
+        cut = _cut(connection, wanted, spans, rows, atomic=limits.atomic)
+        if cut == previous:
+            break  # a single commit cannot be split
+        previous = cut
+        sections = _sections(connection, wanted, cut, device)
+        raw = encode_sections(sections)
+        count = sum(len(section.rows) for section in sections)
+        if len(raw) <= limits.size or count <= 1:
+            break
+        rows = max(1, min(count - 1, count * limits.size // len(raw)))
+    changes = Changes(
+        cursors={span.name: span.upto for span in cut},
+        through=through,
+        commit=commit,
+        complete=all(span.upto == span.head for span in cut),
+        sections=msgspec.Raw(raw),
+    )
+    return Page(changes, count)
+
+
+def _cut(
+    connection: sqlite3.Connection,
+    wanted: Wanted,
+    spans: Sequence[Span],
+    rows: int,
+    *,
+    atomic: bool,
+) -> list[Span]:
+    """End the spans where `rows` rows are reached: behind the last commit that fits, or within it."""
+    new = [span for span in spans if span.after < span.head]
+    if not new or not wanted:
+        return list(spans)
+    parts = " UNION ALL ".join(
+        "SELECT * FROM (SELECT commit_id, part, version"  # noqa: S608
+        f" FROM {table.rows} WHERE part = {span.part} AND version > {span.after}"
+        f" ORDER BY version LIMIT {rows + 1})"
+        for span in new
+        for table, _ in wanted
+    )
+    first_left = connection.execute(
+        f"SELECT commit_id, part, version FROM ({parts})"  # noqa: S608
+        f" ORDER BY commit_id, part, version LIMIT 1 OFFSET {rows}"
+    ).fetchone()
+    if first_left is None:
+        return list(spans)
+    commit, part, version = first_left
+    if atomic:
+        (oldest,) = connection.execute(f"SELECT min(commit_id) FROM ({parts})").fetchone()  # noqa: S608
+        last = commit - 1 if oldest < commit else commit
+        return [_until(connection, wanted, span, last) for span in spans]
+    return [
+        _until(connection, wanted, span, commit if span.part < part else commit - 1)
+        if span.part != part
+        else Span(span.part, span.name, span.after, version - 1, span.head)
+        for span in spans
+    ]
+
+
+def _until(connection: sqlite3.Connection, wanted: Wanted, span: Span, commit: int) -> Span:
+    """End a span behind a commit."""
+    if span.after >= span.head:
+        return span
+    firsts = [
+        connection.execute(
+            f"SELECT version FROM {table.rows} WHERE part = ? AND version > ? AND commit_id > ?"  # noqa: S608
+            " ORDER BY version LIMIT 1",
+            (span.part, span.after, commit),
+        ).fetchone()
+        for table, _ in wanted
+    ]
+    upto = min((first[0] - 1 for first in firsts if first is not None), default=span.head)
+    return Span(span.part, span.name, span.after, upto, span.head)
+
+
+def _sections(
+    connection: sqlite3.Connection, wanted: Wanted, spans: Sequence[Span], device: int
+) -> list[Section]:
+    """Read what the spans hold, except what the device itself wrote last and nobody else in between."""
+    sections = []
+    for table, shape in wanted:
+        for span in spans:
+            if span.after >= span.upto:
+                continue
+            news = (
+                f"r.part = {span.part} AND r.version > {span.after} AND r.version <= {span.upto}"
+                f" AND (r.origin IS NOT {device} OR r.foreign_version > {span.after})"
+            )
+            sections += _of_partition(connection, table, shape, span.name, news)
+    return sections
+
+
+def _of_partition(
+    connection: sqlite3.Connection, table: Served, shape: TableShape, partition: str, news: str
+) -> list[Section]:
+    keys = ", ".join(f"r.{name}" for name in table.our_keys)
+    values = ", ".join(["r.lives", "r.stamp", "r.stamps", *table.names(shape.columns, "a")])
+    at_app = f"a.{table.names([table.partition_column])[0]} = ? AND {table.same_row('r', 'a')}"
+    living = read_all(
+        connection,
+        f"SELECT {keys}, {values} FROM {table.rows} AS r CROSS JOIN {table.app} AS a ON {at_app}"  # noqa: S608
+        f" WHERE {news} AND r.deleted = {LIVING} ORDER BY r.version",
+        (partition,),
+    )
+    gone = read_all(
+        connection,
+        f"SELECT {keys}, r.lives, r.stamp FROM {table.rows} AS r"  # noqa: S608
+        f" WHERE {news} AND r.deleted = {TOMBSTONE} ORDER BY r.version",
+    )
+    left = read_all(
+        connection,
+        f"SELECT {keys} FROM {table.rows} AS r"  # noqa: S608
+        f" WHERE {news} AND r.deleted = {LEFT} ORDER BY r.version",
+    )
+    found: tuple[tuple[SectionKind, list[Any], list[str]], ...] = (
+        ("row", living, list(shape.columns)),
+        ("gone", gone, []),
+        ("exit", left, []),
+    )
+    return [
+        Section(
+            table=table.name,
+            kind=kind,
+            rows=encode_rows(rows),
+            columns=columns,
+            partition=partition,
+        )
+        for kind, rows, columns in found
+        if rows
+    ]
+
+
+def present_state(
+    connection: sqlite3.Connection,
+    table: Served,
+    shape: TableShape,
+    partition: str,
+    keys: Sequence[tuple[object, ...]],
+) -> list[Section]:
+    """Return rows as they are now, for a device whose changes to them were refused."""
+    sections: list[Section] = []
+    row = connection.execute(
+        "SELECT id FROM _sync_partitions WHERE name = ?", (partition,)
+    ).fetchone()
+    missing = list(keys)
+    if row is not None:
+        connection.execute("DROP TABLE IF EXISTS temp._sync_asked")
+        names = ", ".join(table.our_keys)
+        connection.execute(f"CREATE TEMP TABLE _sync_asked ({names})")
+        marks = ", ".join("?" * table.width)
+        connection.executemany(f"INSERT INTO temp._sync_asked VALUES ({marks})", keys)  # noqa: S608
+        news = f"r.part = {row[0]} AND ({', '.join('r.' + n for n in table.our_keys)}) IN temp._sync_asked"
+        sections = _of_partition(connection, table, shape, partition, news)
+        known = {tuple(each[: table.width]) for section in sections for each in section.rows}
+        missing = [key for key in keys if tuple(key) not in known]
+    if missing:
+        sections.append(
+            Section(table=table.name, kind="exit", rows=encode_rows(missing), partition=partition)
+        )
+    # Lists, as a result has them when it is read again from where it is stored.
+    return [replace(each, rows=[list(row) for row in each.rows]) for each in sections]

@@ -1,0 +1,102 @@
+"""
+The server's SQLite file: opened durable, and shaped by the schema file of whoever runs the server.
+
+A commit on this connection is on the disk before it returns (synchronous=FULL). Foreign keys are not enforced by
+SQLite here, because a cascade would delete rows without a trace: the judge of batches checks them itself, for the
+rows that it touches. This module must never know what the tables mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from syncauth.errors import FileCorrupt, InvalidConfig, StorageError
+
+BUSY_SECONDS: Final = 10.0
+"""How long a transaction waits for another program that writes to the file."""
+
+
+def open_server_file(path: Path | str, schema: str) -> sqlite3.Connection:
+    """Open or make the file and run the schema file's SQL in one transaction.
+
+    The SQL runs at every start, so it says CREATE TABLE IF NOT EXISTS. The connection is in autocommit mode and
+    for one thread at a time.
+
+    Raises:
+        InvalidConfig: the schema file's SQL fails; nothing of it was kept.
+        FileCorrupt: the file is no database or damaged; it was left as it is.
+        StorageError: the file cannot be opened or not used in WAL mode.
+    """
+    try:
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+        )
+        try:
+            _prepare(connection, path)
+            _shape(connection, schema)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise _refusal(error, path) from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | str) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StorageError(
+            "the server's file cannot be used in WAL mode",
+            path=str(path),
+            why=f"its journal mode stays {mode!r}",
+            remedy="Keep it on a local disk",
+        )
+    for pragma in (
+        "synchronous = FULL",
+        "foreign_keys = OFF",
+        "recursive_triggers = OFF",
+        "temp_store = MEMORY",
+        "cache_size = -65536",
+        "wal_autocheckpoint = 4000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _shape(connection: sqlite3.Connection, schema: str) -> None:
+    try:
+        # executescript would commit a transaction that is open: the script itself has to hold it.
+        connection.executescript(f"BEGIN IMMEDIATE;\n{schema}\n;COMMIT;")
+    except sqlite3.OperationalError as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if (error.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_ERROR:
+            raise
+        raise InvalidConfig(
+            "the schema file cannot be run",
+            setting="server.schema",
+            why=str(error),
+            remedy="Correct its SQL, and write CREATE TABLE IF NOT EXISTS: it runs at every start",
+        ) from error
+
+
+def _refusal(error: sqlite3.Error, path: Path | str) -> StorageError:
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return FileCorrupt(
+            "the server's file is damaged or no database",
+            path=str(path),
+            why=str(error),
+            remedy="Keep a copy and restore a backup; the file was left as it is",
+        )
+    return StorageError(
+        "the server's file cannot be used",
+        path=str(path),
+        why=str(error),
+        remedy="Check the disk, the directory and its permissions",
+    )
