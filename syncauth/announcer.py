@@ -1,8 +1,9 @@
 """
 Tells the app: handlers called per kind of event, and streams that yield every event in order.
 
-Handlers run outside of the driver's steps, one after the other in the order of the events; one that raises is
-logged and stops nothing. Plain functions run in a thread, or wherever `deliver` takes them, never on the loop.
+Handlers run outside of the driver's steps, one after the other in the order of the events; one that
+raises is logged and stops nothing. Plain functions run in a thread, or wherever `deliver` takes
+them, never on the loop.
 """
 
 from __future__ import annotations

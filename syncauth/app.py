@@ -1,8 +1,8 @@
 """
 App: the asynchronous face of syncauth, and the one place where its parts are wired together.
 
-An App belongs to one server, one app id and one data directory, which it holds alone while it is open. Its
-constructor does no I/O; `open` (or `async with`) does. Closing is idempotent.
+An App belongs to one server, one app id and one data directory, which it holds alone while it is
+open. Its constructor does no I/O; `open` (or `async with`) does. Closing is idempotent.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 class App:
-    """The face for programs that run on asyncio; `syncauth.blocking.App` is the one for all others."""
+    """The face for programs that run on asyncio.
+
+    `syncauth.blocking.App` is the one for all others.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,8 @@ class App:
             url: the server, https, or http to loopback.
             app_id: the id of the app at the server.
             data_dir: a directory of this app on this device; made if it is not there.
-            deliver: takes a callable and runs it where plain handlers belong, such as the GUI thread.
+            deliver: takes a callable and runs it where plain handlers belong, such as the GUI
+                thread.
             parts: stand-ins for the outside, from `syncauth.testing`.
             settings: further fields of `syncauth.config.AppConfig`.
 
@@ -71,7 +75,7 @@ class App:
         self._hooks: list[Callable[[ReloginRequired], Any]] = []
         self._closed = False
 
-    # --- opening and closing -----------------------------------------------------------------------
+    # --- opening and closing ---------------------------------------------------------------------
 
     async def open(self) -> Self:
         """Take the data directory, read the users, and take up what the last run left.
@@ -130,7 +134,7 @@ class App:
         """Close the App."""
         await self.aclose()
 
-    # --- users -------------------------------------------------------------------------------------
+    # --- users -----------------------------------------------------------------------------------
 
     async def register(self, email: str, password: str) -> None:
         """Make an account at the server; log in afterwards.
@@ -191,7 +195,7 @@ class App:
         """Say that the network may be back: what waits for it is tried at once."""
         self.driver.post(inputs.NetworkChanged())
 
-    # --- replicas ----------------------------------------------------------------------------------
+    # --- replicas --------------------------------------------------------------------------------
 
     async def open_replica(
         self,
@@ -209,13 +213,16 @@ class App:
             user: whose file; it can be opened in every state of the session, also offline.
             tables: the tables to synchronise; they must be there, or be made by `create`.
             counters: per table the integer columns whose changes add up instead of overwriting.
-            keys: `{"table": "assigned by the app"}` for integer keys that devices do not choose alike.
-            local_triggers: tables whose own triggers write only to tables that are not synchronised.
+            keys: `{"table": "assigned by the app"}` for integer keys that devices do not choose
+                alike.
+            local_triggers: tables whose own triggers write only to tables that are not
+                synchronised.
             create: SQL to be run first, such as `CREATE TABLE IF NOT EXISTS …`.
 
         Raises:
             TableNotTrackable: a table cannot be synchronised in its shape; nothing was changed.
-            FileInUse, FileNotOurs, FileTooNew, FileCorrupt, FileFull: the file cannot be used as it is.
+            FileInUse, FileNotOurs, FileTooNew, FileCorrupt, FileFull: the file cannot be used as it
+                is.
         """
         specs = _specs(tables, counters or {}, keys or {}, local_triggers)
         opened = await open_replica_file(self.config, self._opened(), user.id, specs, create)
@@ -236,14 +243,17 @@ class App:
         self.driver.detach(user)
         await replica.close_file()
 
-    # --- being told --------------------------------------------------------------------------------
+    # --- being told ------------------------------------------------------------------------------
 
     def events(self) -> AsyncIterator[Event]:
         """Yield every event published from this call on, in order, until the App closes."""
         return self._announcer.stream()
 
     def on_relogin_required(self, handler: _Handler) -> _Handler:
-        """Call this handler when a session has ended and sync has stopped; see `ReloginRequired`."""
+        """Call this handler when a session has ended and sync has stopped.
+
+        See `ReloginRequired`.
+        """
         self._hooks.append(handler)
         if self._driver is not None:
             self._driver.post(inputs.HookRegistered())
@@ -263,7 +273,7 @@ class App:
         for hook in self._hooks:
             await self._announcer.call(hook, event)
 
-    # --- for users and replicas --------------------------------------------------------------------
+    # --- for users and replicas ------------------------------------------------------------------
 
     @property
     def driver(self) -> Driver:

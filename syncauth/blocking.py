@@ -1,8 +1,10 @@
 """
-The same verbs for threads and GUI programs: one thread that owns one event loop, and an `App` on it.
+The same verbs for threads and GUI programs: one thread that owns one event loop, and an `App` on
+it.
 
-Every verb may be called from any thread but that one. Handlers that are plain functions run in a worker thread,
-or wherever `deliver` takes them. Nothing is implemented here: each verb is the one of `syncauth.App`, waited for.
+Every verb may be called from any thread but that one. Handlers that are plain functions run in a
+worker thread, or wherever `deliver` takes them. Nothing is implemented here: each verb is the one
+of `syncauth.App`, waited for.
 """
 
 from __future__ import annotations
@@ -10,7 +12,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -19,8 +29,7 @@ from syncauth import app as asynchronous
 from syncauth.announcer import Deliver
 from syncauth.errors import Closed
 from syncauth.events import Event
-from syncauth.handles import OpenReplica as AsyncOpenReplica
-from syncauth.handles import User
+from syncauth.handles import OpenReplica as AsyncOpenReplica, User
 from syncauth.models import Credentials, DeadLetter, Status
 from syncauth.parts import Parts
 
@@ -93,7 +102,10 @@ class OpenReplica:
         return self._thread.run(lambda: self._replica.status)
 
     def write(self, work: Callable[[sqlite_utils.Database], _Result]) -> _Result:
-        """Run `work` in the writer's thread, in one transaction; see `syncauth.handles.OpenReplica`."""
+        """Run `work` in the writer's thread, in one transaction.
+
+        See `syncauth.handles.OpenReplica`.
+        """
         return self._thread.call(self._replica.write(work))
 
     def dead_letters(self) -> Sequence[DeadLetter]:

@@ -1,7 +1,8 @@
 """
 The settings of an App, checked when they are given.
 
-This module must never do I/O: whether the data directory can be used is found out when the App opens.
+This module must never do I/O: whether the data directory can be used is found out when the App
+opens.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from syncauth.errors import InsecureServer, InvalidConfig
 class AppConfig:
     """What an App needs to know; all durations in seconds.
 
-    `base_url` has no trailing slash. `token_deadline` bounds every token call as a whole; `connect_timeout` the
-    opening of a sync socket; `close_timeout` how long closing waits for anything. `key_storage` chooses where
-    the key of the credential store lives: "keyring" falls back to a key file only where the machine has no
-    usable keyring at all; "file" and "memory" are taken as they are.
+    `base_url` has no trailing slash. `token_deadline` bounds every token call as a whole;
+    `connect_timeout` the opening of a sync socket; `close_timeout` how long closing waits for
+    anything. `key_storage` chooses where the key of the credential store lives: "keyring" falls
+    back to a key file only where the machine has no usable keyring at all; "file" and "memory" are
+    taken as they are.
     """
 
     base_url: str

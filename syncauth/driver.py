@@ -1,10 +1,10 @@
 """
 The driver: runs the engine. One queue of inputs, one consumer; it owns all tasks and timers.
 
-For every input the same five steps in the same order: decide, commit, adopt, publish, start. Durable first, then
-true, then visible, then outside. The driver decides nothing about sessions or sync. It must never await anything
-between `decide` and `adopt`, and never an effect, a handler or the network at all: these run in tasks of their
-own, and what comes of them is the next input.
+For every input the same five steps in the same order: decide, commit, adopt, publish, start.
+Durable first, then true, then visible, then outside. The driver decides nothing about sessions or
+sync. It must never await anything between `decide` and `adopt`, and never an effect, a handler or
+the network at all: these run in tasks of their own, and what comes of them is the next input.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Driver:
         self._settling: dict[int, asyncio.Future[str | None]] = {}
         self._next_call = 0
 
-    # --- the loop ----------------------------------------------------------------------------------
+    # --- the loop --------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -127,7 +127,10 @@ class Driver:
         return False
 
     def _give_back(self, happening: Input, error: StorageError) -> None:
-        """Answer what waits for a decision that could not be made durable; a renewal will be repeated."""
+        """Answer what waits for a decision that could not be made durable.
+
+        A renewal will be repeated.
+        """
         match happening:
             case inputs.LogInAnswered(request=request):
                 self.post(inputs.LogInAnswered(request, error))
@@ -138,7 +141,7 @@ class Driver:
             case _:
                 pass
 
-    # --- for the App -------------------------------------------------------------------------------
+    # --- for the App -----------------------------------------------------------------------------
 
     def post(self, happening: Input) -> None:
         """Queue an input; to be called on the loop."""
@@ -185,7 +188,7 @@ class Driver:
         if not task.cancelled() and task.exception() is not None:
             log.error("a task of syncauth failed", exc_info=task.exception())
 
-    # --- starting effects --------------------------------------------------------------------------
+    # --- starting effects ------------------------------------------------------------------------
 
     def _start(self, effect: Effect) -> None:
         match effect:
@@ -262,5 +265,3 @@ class Driver:
         """Truncate the store's log; while another process reads, try again."""
         while not self._store.finish_erasing():
             await asyncio.sleep(ERASE_RETRY_SECONDS)
-
-

@@ -41,9 +41,10 @@ SyncAuthError
 * `SyncError`: this change or this replica cannot go on as it is.
 * `StorageError`: this device's disk, files or keyring.
 
-The classes in between are never raised themselves, only their leaves. Every message says what happened,
-why, and the remedy; what a program may need stands in attributes, never only in the text. No message and
-no attribute holds a token or a password. This module must never import anything of syncauth.
+The classes in between are never raised themselves, only their leaves. Every message says what
+happened, why, and the remedy; what a program may need stands in attributes, never only in the text.
+No message and no attribute holds a token or a password. This module must never import anything of
+syncauth.
 """
 
 from __future__ import annotations
@@ -103,9 +104,9 @@ class NotLoggedInError(UsageError):
 class TableNotTrackable(UsageError):
     """A table cannot be synchronised in its present shape; nothing was changed.
 
-    `reason` is a fixed word: `no_primary_key`, `nullable_key`, `key_collation`, `key_without_type`, `view`,
-    `virtual_table`, `integer_primary_key`, `expression_index`, `app_trigger`, `unknown_table`,
-    `unknown_column`, `counter_not_integer`, `reserved_name`, `shape_changed`.
+    `reason` is a fixed word: `no_primary_key`, `nullable_key`, `key_collation`, `key_without_type`,
+    `view`, `virtual_table`, `integer_primary_key`, `expression_index`, `app_trigger`,
+    `unknown_table`, `unknown_column`, `counter_not_integer`, `reserved_name`, `shape_changed`.
     """
 
     def __init__(self, *, table: str, reason: str, why: str, remedy: str) -> None:
@@ -172,7 +173,8 @@ class ServerBusy(UnreachableError):
 class TokenUnavailableError(UnreachableError):
     """No valid access token could be had in the time given.
 
-    `retry_at` is the monotonic second of the next attempt (None: not planned), `online` what was last known.
+    `retry_at` is the monotonic second of the next attempt (None: not planned), `online` what was
+    last known.
     """
 
     def __init__(self, *, retry_at: float | None, online: bool, why: str) -> None:
@@ -243,7 +245,10 @@ class ValueNotSupported(SyncError):
 
 
 class StorageError(SyncAuthError):
-    """This device must be mended: disk, files or keyring. `path` names the file where there is one."""
+    """This device must be mended: disk, files or keyring.
+
+    `path` names the file where there is one.
+    """
 
     def __init__(self, what: str, *, path: str = "", why: str = "", remedy: str = "") -> None:
         """Keep the path of the file."""

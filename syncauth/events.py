@@ -1,8 +1,8 @@
 """
 What the app can be told: one frozen class per happening, published after it is durable.
 
-`App.events()` yields them all, in order, to every subscriber. No event holds a token. `at` is the wall clock in
-seconds since the epoch. This module has no behaviour.
+`App.events()` yields them all, in order, to every subscriber. No event holds a token. `at` is the
+wall clock in seconds since the epoch. This module has no behaviour.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class RefreshDeferred(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionUncertain(Event):
-    """For minutes only answers came that a proxy or captive portal gives; the user stays logged in."""
+    """For minutes only answers came that a proxy or captive portal gives.
+
+    The user stays logged in.
+    """
 
     why: str
     attempts: int
@@ -81,7 +84,8 @@ class SessionUncertain(Event):
 class ReloginRequired(Event):
     """The session has ended and sync has stopped; the app should send the user to its login.
 
-    `episode` is the same until the next login or logout; `since` is the wall clock of its beginning.
+    `episode` is the same until the next login or logout; `since` is the wall clock of its
+    beginning.
     """
 
     episode: str
@@ -93,14 +97,19 @@ class ReloginRequired(Event):
 
 @dataclass(frozen=True, slots=True)
 class ChangeRejected(Event):
-    """The server refused this change; it is kept in the dead letters and its row is as the server has it."""
+    """The server refused this change.
+
+    It is kept in the dead letters and its row is as the server has it.
+    """
 
     change: DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
 class SyncErrorRaised(Event):
-    """Something went wrong with sync that the app may want to show; `code` is a name of the catalogue.
+    """Something went wrong with sync that the app may want to show.
+
+    `code` is a name of the catalogue.
 
     `stopped` says whether sync waits for someone to act.
     """

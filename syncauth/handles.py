@@ -1,8 +1,8 @@
 """
 What an App hands out: users and open replicas.
 
-A `User` is the same object for the same id as long as its App lives. An `OpenReplica` is one user's SQLite file,
-synchronised while there is a session. Neither decides anything: they ask the driver.
+A `User` is the same object for the same id as long as its App lives. An `OpenReplica` is one user's
+SQLite file, synchronised while there is a session. Neither decides anything: they ask the driver.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class OpenReplica:
     def db(self) -> sqlite_utils.Database:
         """The file as a sqlite-utils database, for quick calls in the thread that opened it.
 
-        Any other connection, library or process may write to the file as well; `path` tells where it is.
+        Any other connection, library or process may write to the file as well; `path` tells where
+        it is.
         """
         self._check_open()
         return self._opened.db
@@ -84,7 +85,8 @@ class OpenReplica:
     async def write(self, work: Callable[[sqlite_utils.Database], _Result]) -> _Result:
         """Run `work` in the writer's thread, in one transaction on a connection of its own.
 
-        Returns what `work` returns; if it raises, the transaction is rolled back and the error raised here.
+        Returns what `work` returns; if it raises, the transaction is rolled back and the error
+        raised here.
         """
         self._check_open()
         return await asyncio.wrap_future(self._opened.write(work))

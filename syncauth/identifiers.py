@@ -1,8 +1,8 @@
 """
 New identifiers for rows: unique on every device without asking anyone.
 
-An identifier is a UUID version 7 (RFC 9562 section 5.7) in its usual text form: it begins with the time in
-milliseconds, so that rows made one after the other lie side by side in an index.
+An identifier is a UUID version 7 (RFC 9562 section 5.7) in its usual text form: it begins with the
+time in milliseconds, so that rows made one after the other lie side by side in an index.
 """
 
 from __future__ import annotations

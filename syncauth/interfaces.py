@@ -1,9 +1,11 @@
 """
-What the driver needs from the outside, as protocols: each has a real implementation and one in `testing`.
+What the driver needs from the outside, as protocols: each has a real implementation and one in
+`testing`.
 
 The asynchronous ones (`IdentityProvider`, `SyncTransport`) talk to servers. The blocking ones
-(`CredentialStore`, `Replica`) are called by the driver where it has decided that they may block. Nothing here
-has behaviour; every implementation is held to the contract suites of `syncauth.testing`.
+(`CredentialStore`, `Replica`) are called by the driver where it has decided that they may block.
+Nothing here has behaviour; every implementation is held to the contract suites of
+`syncauth.testing`.
 """
 
 from __future__ import annotations
@@ -50,19 +52,26 @@ class IdentityProvider(Protocol):
         ...
 
     async def log_in(self, credentials: Credentials) -> Login:
-        """Log in; raises `CredentialsRefused`, `ServerUnreachable`, `ServerBusy`, `ProtocolError`."""
+        """Log in.
+
+        Raises `CredentialsRefused`, `ServerUnreachable`, `ServerBusy`, `ProtocolError`.
+        """
         ...
 
     async def refresh(self, refresh_token: Secret, refresh_id: str) -> RefreshAnswer:
         """Renew the pair within the deadline for token calls; never raises for what a server does.
 
-        `refresh_id` is the random id of this attempt: the same one may be sent again (RFC 6749 section 6
-        leaves rotation to the server; the bundled one repeats its answer for the same id).
+        `refresh_id` is the random id of this attempt: the same one may be sent again (RFC 6749
+        section 6 leaves rotation to the server; the bundled one repeats its answer for the same
+        id).
         """
         ...
 
     async def revoke(self, refresh_token: Secret) -> bool:
-        """Revoke the session; True when the server confirmed or does not know it, False to try again."""
+        """Revoke the session.
+
+        True when the server confirmed or does not know it, False to try again.
+        """
         ...
 
     @property
@@ -91,14 +100,16 @@ class SyncSocket(Protocol):
         ...
 
 
-class ConnectionLost(Exception):  # noqa: N818 - the name of a happening, caught by the driver alone
+class ConnectionLost(Exception):
     """The socket has ended or could not be opened.
 
-    `code` is the WebSocket close code, or None; `status` the HTTP status of a refused upgrade, or None;
-    `kind` one of "closed", "handshake", "tls", "dns", "refused", "timeout", "network".
+    `code` is the WebSocket close code, or None; `status` the HTTP status of a refused upgrade, or
+    None; `kind` one of "closed", "handshake", "tls", "dns", "refused", "timeout", "network".
     """
 
-    def __init__(self, kind: str, *, code: int | None = None, status: int | None = None, why: str) -> None:
+    def __init__(
+        self, kind: str, *, code: int | None = None, status: int | None = None, why: str
+    ) -> None:
         """Keep what the engine judges by."""
         self.kind = kind
         self.code = code
@@ -115,7 +126,7 @@ class SyncTransport(Protocol):
         ...
 
 
-class StaleWrite(Exception):  # noqa: N818 - the name of a happening, caught by the driver alone
+class StaleWrite(Exception):
     """A compare-and-set of the credential store failed: another process wrote first."""
 
 
@@ -136,7 +147,8 @@ class CredentialStore(Protocol):
 
         Raises:
             FileFull, StorageError: nothing was written.
-            StaleWrite: a compare-and-set failed because another process wrote first; nothing was written.
+            StaleWrite: a compare-and-set failed because another process wrote first; nothing was
+                written.
         """
         ...
 
@@ -145,7 +157,10 @@ class CredentialStore(Protocol):
         ...
 
     def finish_erasing(self) -> bool:
-        """Truncate the log after a logout; False when a reader is in the way and it must be tried again."""
+        """Truncate the log after a logout.
+
+        False when a reader is in the way and it must be tried again.
+        """
         ...
 
     @property
@@ -178,7 +193,10 @@ class Replica(Protocol):
         ...
 
     def adopt_device(self, device: str) -> ReplicaState:
-        """Take the device id that the server gave; in-flight batches of the old id go back to the outbox."""
+        """Take the device id that the server gave.
+
+        In-flight batches of the old id go back to the outbox.
+        """
         ...
 
     def set_clock_offset(self, offset_ms: int) -> None:

@@ -1,8 +1,9 @@
 """
 The values that all layers speak of: frozen, without behaviour beyond their own reading.
 
-Times called `…_at` are wall-clock seconds since the epoch (float); lives and delays are seconds. A `Secret`
-holds a token's text and cannot be printed (I10). This module must never do I/O or read a clock.
+Times called `…_at` are wall-clock seconds since the epoch (float); lives and delays are seconds. A
+`Secret` holds a token's text and cannot be printed (I10). This module must never do I/O or read a
+clock.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Any, Final
 
 
 class Secret:
-    """A text that must not be printed: `repr`, `str` and `format` show only that it is there (I10)."""
+    """A text that must not be printed.
+
+    `repr`, `str` and `format` show only that it is there (I10).
+    """
 
     __slots__ = ("_text",)
 
@@ -89,8 +93,8 @@ class ReloginReason(enum.Enum):
 class TokenPair:
     """One access token with the refresh token that renews it.
 
-    `life` is the access token's life in seconds as told by the issuer, counted from receipt on the monotonic
-    clock; the local wall clock never judges it.
+    `life` is the access token's life in seconds as told by the issuer, counted from receipt on the
+    monotonic clock; the local wall clock never judges it.
     """
 
     access: Secret
@@ -119,7 +123,8 @@ class Profile:
 class DeadLetter:
     """A change that the server refused, kept for the app.
 
-    `values` holds the refused columns as they were sent; `key` the primary key in declaration order.
+    `values` holds the refused columns as they were sent; `key` the primary key in declaration
+    order.
     """
 
     id: int
@@ -135,9 +140,9 @@ class DeadLetter:
 class TableSpec:
     """One table to synchronise, as the app declared it.
 
-    `counters` are integer columns whose changes travel as deltas and add up; `key_by_app` declares an integer
-    primary key to be assigned by the app; `local_triggers` declares that the app's own triggers on the table
-    write only to tables that are not synchronised.
+    `counters` are integer columns whose changes travel as deltas and add up; `key_by_app` declares
+    an integer primary key to be assigned by the app; `local_triggers` declares that the app's own
+    triggers on the table write only to tables that are not synchronised.
     """
 
     name: str
@@ -150,8 +155,8 @@ class TableSpec:
 class Status:
     """One frozen picture of a replica: where its session and its connection stand and what waits.
 
-    `pending` counts changes in the outbox and in flight; `checkpoints` maps each partition to the version
-    reached; `watching` is "events" or "polling".
+    `pending` counts changes in the outbox and in flight; `checkpoints` maps each partition to the
+    version reached; `watching` is "events" or "polling".
     """
 
     session: SessionState
@@ -225,8 +230,8 @@ class Misconfigured:
 class Deferred:
     """No judgement: offline, overloaded, or something in between spoke.
 
-    `retry_after` in seconds; `online` False when nobody answered at all; `doubtful` when an answer came that
-    only a proxy or captive portal gives (a bare 401 or 403, 3xx, HTML, an empty 200).
+    `retry_after` in seconds; `online` False when nobody answered at all; `doubtful` when an answer
+    came that only a proxy or captive portal gives (a bare 401 or 403, 3xx, HTML, an empty 200).
     """
 
     why: str

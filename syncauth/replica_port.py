@@ -1,8 +1,9 @@
 """
-How the driver reaches one open replica: every call runs in the replica's own thread, in the order of the calls.
+How the driver reaches one open replica: every call runs in the replica's own thread, in the order
+of the calls.
 
-An effect becomes one call; its answer, or the error it raised, becomes one input. This module decides nothing
-and knows no SQL.
+An effect becomes one call; its answer, or the error it raised, becomes one input. This module
+decides nothing and knows no SQL.
 """
 
 from __future__ import annotations

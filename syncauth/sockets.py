@@ -1,9 +1,9 @@
 """
 One sync socket from the wish to open it to its end, as the driver runs it.
 
-Frames come in as inputs of the engine and go out in the order in which the engine asked for them. Whatever ends
-the socket, exactly one `SocketLost` is posted, and it is the last word of this ticket. This module decides
-nothing; it must never hold a token longer than the upgrade takes.
+Frames come in as inputs of the engine and go out in the order in which the engine asked for them.
+Whatever ends the socket, exactly one `SocketLost` is posted, and it is the last word of this
+ticket. This module decides nothing; it must never hold a token longer than the upgrade takes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class SocketRun:
         transport: SyncTransport,
         post: Callable[[Input], None],
     ) -> None:
-        """Take what is needed: `begin` raises the connection number and reads the replica's state."""
+        """Take what is needed.
+
+        `begin` raises the connection number and reads the replica's state.
+        """
         self._ticket = wanted.ticket
         self._token = wanted.access_token
         self._begin = begin

@@ -67,7 +67,7 @@ SECONDS_TO_END: Final = 5
     "Its X-Forwarded headers are believed from the addresses in FORWARDED_ALLOW_IPS (127.0.0.1).",
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info")
-def serve(  # noqa: PLR0917 - click hands every option over
+def serve(
     config_path: Path,
     data_dir: Path,
     host: str,

@@ -1,9 +1,9 @@
 """
 One device of the demonstration, as a process of its own.
 
-It takes commands as JSON lines on its standard input and says what happens as JSON lines on its standard output.
-When a relogin is required it says so and goes on writing; it logs in when it is told to, or, with `--relogin`,
-by itself.
+It takes commands as JSON lines on its standard input and says what happens as JSON lines on its
+standard output. When a relogin is required it says so and goes on writing; it logs in when it is
+told to, or, with `--relogin`, by itself.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Device:
     async def _import(self, first: int, last: int | None) -> None:
         rows = story.airports()[first:last]
         marks = ", ".join("?" * len(story.COLUMNS))
-        sql = f"INSERT INTO airports VALUES ({marks})"  # noqa: S608 - of question marks alone
+        sql = f"INSERT INTO airports VALUES ({marks})"
         await self.replica.write(lambda db: db.conn.executemany(sql, rows) and None)
         state = self.replica.status
         say("imported", rows=len(rows), session=state.session.value)

@@ -1,8 +1,9 @@
 """
 What happens in the demonstration, as data, and what the tables must hold in the end.
 
-The expectation is computed from the package's airports and the edits listed here, with plain dictionaries: it
-knows nothing of syncauth. Edits are listed in the order in which they are made, so the last one of a column wins.
+The expectation is computed from the package's airports and the edits listed here, with plain
+dictionaries: it knows nothing of syncauth. Edits are listed in the order in which they are made, so
+the last one of a column wins.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Checks the three files of the demonstration, in a process of its own and without syncauth's code.
 
-The files are opened read-only. The check fails unless every file holds exactly the rows that `story.expected`
-computes from the package's data and the listed edits.
+The files are opened read-only. The check fails unless every file holds exactly the rows that
+`story.expected` computes from the package's data and the listed edits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, story.Row]:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         columns = ", ".join(story.COLUMNS)
-        rows = connection.execute(f"SELECT {columns} FROM airports").fetchall()  # noqa: S608
+        rows = connection.execute(f"SELECT {columns} FROM airports").fetchall()
     finally:
         connection.close()
     return {row[0]: row for row in rows}
@@ -41,10 +41,13 @@ def faults(name: str, rows: dict[str, story.Row], truth: dict[str, story.Row]) -
     """Return what is wrong with one file."""
     found = [] if len(rows) >= ROWS_MIN else [f"{name}: only {len(rows)} rows"]
     wrong = [
-        icao for icao in sorted(truth.keys() | rows.keys())
+        icao
+        for icao in sorted(truth.keys() | rows.keys())
         if not identical(rows.get(icao), truth.get(icao))
     ]
-    found += [f"{name}: {icao} is {rows.get(icao)}, not {truth.get(icao)}" for icao in wrong[:SHOWN_MAX]]
+    found += [
+        f"{name}: {icao} is {rows.get(icao)}, not {truth.get(icao)}" for icao in wrong[:SHOWN_MAX]
+    ]
     if len(wrong) > SHOWN_MAX:
         found.append(f"{name}: {len(wrong) - SHOWN_MAX} further rows differ")
     return found
@@ -54,7 +57,9 @@ def survivals(name: str, rows: dict[str, story.Row]) -> list[str]:
     """Return where concurrent edits of different columns did not both survive."""
     shared = [row[0] for row in story.airports()[: story.SHARED]]
     edits = {
-        (step.place, step.column): step.value for step in story.STEPS if isinstance(step, story.Edit)
+        (step.place, step.column): step.value
+        for step in story.STEPS
+        if isinstance(step, story.Edit)
     }
     found = []
     for place, one, other in story.concurrent_pairs():
@@ -80,7 +85,9 @@ def main() -> int:
     for line in found:
         sys.stdout.write(f"  WRONG  {line}\n")
     if not found:
-        sys.stdout.write(f"  {len(files)} files hold the same {len(truth)} rows, each as expected\n")
+        sys.stdout.write(
+            f"  {len(files)} files hold the same {len(truth)} rows, each as expected\n"
+        )
     return 1 if found else 0
 
 

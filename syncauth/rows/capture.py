@@ -1,9 +1,10 @@
 """
 Installs, verifies and removes the capture of one table.
 
-Every function works inside the transaction of its caller and commits nothing. A trigger counts as present
-only if its stored text is equal to what would be created now: a rebuilt table has lost its triggers, an
-altered one has triggers that no longer fit. This module must never touch a row of the app.
+Every function works inside the transaction of its caller and commits nothing. A trigger counts as
+present only if its stored text is equal to what would be created now: a rebuilt table has lost its
+triggers, an altered one has triggers that no longer fit. This module must never touch a row of the
+app.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def install_clock(connection: sqlite3.Connection) -> None:
 def install(connection: sqlite3.Connection, tracked: Tracked) -> None:
     """Create what is missing for the capture of a table, and replace triggers that no longer fit.
 
-    Entries, known rows and their columns stay; mask words and deltas of new columns are added. The clock
-    must be installed before the first write to the table.
+    Entries, known rows and their columns stay; mask words and deltas of new columns are added. The
+    clock must be installed before the first write to the table.
     """
     number = tracked.number
     tables = {
@@ -60,7 +61,10 @@ def install(connection: sqlite3.Connection, tracked: Tracked) -> None:
 
 
 def remove(connection: sqlite3.Connection, tracked: Tracked) -> None:
-    """Drop the triggers of a table; entries and known rows stay. Without triggers a table can be altered."""
+    """Drop the triggers of a table; entries and known rows stay.
+
+    Without triggers a table can be altered.
+    """
     for name in trigger_sql(tracked):
         connection.execute(f"DROP TRIGGER IF EXISTS {name}")
 
@@ -99,7 +103,7 @@ def _stored(
     cursor.row_factory = None
     return dict(
         cursor.execute(
-            f"SELECT name, sql FROM main.sqlite_master WHERE type = ? AND name IN ({marks})",  # noqa: S608
+            f"SELECT name, sql FROM main.sqlite_master WHERE type = ? AND name IN ({marks})",
             (kind, *names),
         ).fetchall()
     )

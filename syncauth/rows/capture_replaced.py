@@ -1,17 +1,19 @@
 """
 What REPLACE does to other rows: noted before the write, recorded after it.
 
-A REPLACE over a primary key, a unique index or the rowid removes the rows in its way, and fires their DELETE
-triggers only where recursive_triggers is on (sqlite-utils turns it on, sqlite3 does not). So a BEFORE trigger
-notes the rows that hold a unique value of NEW, and the AFTER trigger records those that are really gone. Both
-ways end in the same entries: what a DELETE trigger has already recorded is not recorded again.
+A REPLACE over a primary key, a unique index or the rowid removes the rows in its way, and fires
+their DELETE triggers only where recursive_triggers is on (sqlite-utils turns it on, sqlite3 does
+not). So a BEFORE trigger notes the rows that hold a unique value of NEW, and the AFTER trigger
+records those that are really gone. Both ways end in the same entries: what a DELETE trigger has
+already recorded is not recorded again.
 
-A row of the very key being written is a replacement: an update of all columns within the same life, or still
-the unsent insert that it was.
+A row of the very key being written is a replacement: an update of all columns within the same life,
+or still the unsent insert that it was.
 
-Notes of an insert (`maker0` NULL) are wiped by the next insert; those of an update only by the next update of
-the same row, because a foreign key's ON DELETE SET NULL may update other rows of this table in the middle.
-Notes that stay behind (OR IGNORE, an upsert) mean nothing: nobody reads them without wiping them before.
+Notes of an insert (`maker0` NULL) are wiped by the next insert; those of an update only by the next
+update of the same row, because a foreign key's ON DELETE SET NULL may update other rows of this
+table in the middle. Notes that stay behind (OR IGNORE, an upsert) mean nothing: nobody reads them
+without wiping them before.
 
 This module must never judge by a note alone that a row is gone.
 """
@@ -49,7 +51,10 @@ def noting_triggers(pieces: Pieces) -> dict[str, str]:
 
 
 def record_gone(pieces: Pieces, maker: str | None) -> list[str]:
-    """Record the deletion of noted rows that are gone; as many entries as rows, in one statement."""
+    """Record the deletion of noted rows that are gone.
+
+    As many entries as rows, in one statement.
+    """
     at_note = " AND ".join(f"{{0}}{name} = n.{name}" for name in pieces.tracked.key_names)
     keys = ", ".join(f"n.{name}" for name in pieces.tracked.key_names)
     still_there = " AND ".join(
@@ -61,7 +66,9 @@ def record_gone(pieces: Pieces, maker: str | None) -> list[str]:
     gone = (
         f"{pieces.made_by(maker)} AND NOT EXISTS (SELECT 1 FROM {pieces.table} WHERE {still_there})"
     )
-    of_note = f"FROM {pieces.capture} AS e WHERE {at_note.format('e.')} AND e.batch IS NULL AND e.kind"
+    of_note = (
+        f"FROM {pieces.capture} AS e WHERE {at_note.format('e.')} AND e.batch IS NULL AND e.kind"
+    )
     return [
         NEXT_ENTRY,
         f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
@@ -90,7 +97,9 @@ def record_replacement(pieces: Pieces, maker: str | None) -> list[str]:
         values.append(_whole_mask(pieces, word))
     for name, delta in zip(tracked.counters, tracked.delta_names, strict=True):
         masks.append(delta)
-        values.append(f"CASE WHEN {_is_delta(pieces, name)} THEN nullif({_difference(pieces, name)}, 0) END")
+        values.append(
+            f"CASE WHEN {_is_delta(pieces, name)} THEN nullif({_difference(pieces, name)}, 0) END"
+        )
     return [
         NEXT_ENTRY,
         f"DELETE FROM {pieces.capture} WHERE {pieces.at_key_of('NEW')} AND batch IS NULL"
@@ -123,8 +132,9 @@ def _note(pieces: Pieces, maker_key: str, in_the_way: list[str]) -> str:
 def _in_the_way(pieces: Pieces, maker: str | None) -> list[str]:
     """SELECTs of the keys of rows that hold a unique value of NEW, one per unique index.
 
-    For NULL in a NOT NULL column REPLACE writes the default, after the BEFORE triggers. A generated column
-    that depends on it cannot be foretold, then every row is noted; who is gone is seen afterwards.
+    For NULL in a NOT NULL column REPLACE writes the default, after the BEFORE triggers. A generated
+    column that depends on it cannot be foretold, then every row is noted; who is gone is seen
+    afterwards.
     """
     info = pieces.tracked.info
     columns = {column.name: column for column in (*info.key, *info.columns)}
@@ -148,7 +158,10 @@ def _in_the_way(pieces: Pieces, maker: str | None) -> list[str]:
 
 
 def _unique_names(pieces: Pieces) -> list[str]:
-    """The columns whose change may meet another row: of the key, of unique indexes, and the rowid."""
+    """The columns whose change may meet another row.
+
+    Of the key, of unique indexes, and the rowid.
+    """
     info = pieces.tracked.info
     names = [*info.key_names, *(name for index in info.unique for name, _ in index.columns)]
     if info.rowid_name is not None and not info.rowid_key:

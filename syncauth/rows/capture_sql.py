@@ -1,8 +1,9 @@
 """
 The pieces of SQL from which the capture triggers of one table are composed.
 
-Everything here is text; nothing is executed. Names of columns are always qualified by NEW, OLD or a table, so
-that SQLite can never take a misspelt one for a text. This module must never decide what a change means.
+Everything here is text; nothing is executed. Names of columns are always qualified by NEW, OLD or a
+table, so that SQLite can never take a misspelt one for a text. This module must never decide what a
+change means.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ NEXT_ENTRY: Final = (
     " CAST((julianday('now') - 2440587.5) * 86400000.0 + 0.5 AS INTEGER)) + offset_ms) << 16)"
     " WHERE id = 1"
 )
-"""Draws an entry number and an HLC: milliseconds since the epoch in the upper bits, a counter in the lower 16.
+"""Draws an entry number and an HLC.
+
+Milliseconds since the epoch in the upper bits, a counter in the lower 16.
 SQLite 3.40 has no subsecond unixepoch, so the time comes from julianday."""
 
 

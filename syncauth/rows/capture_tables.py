@@ -1,8 +1,9 @@
 """
 The tables that the capture triggers read and write: their names, their layout, their SQL.
 
-`n` is the table's id, `c` a column's id; both are given once by the replica and never reused. A mask word
-holds 63 columns, so that no word is negative and no shift loses a bit. This module must never hold a trigger.
+`n` is the table's id, `c` a column's id; both are given once by the replica and never reused. A
+mask word holds 63 columns, so that no word is negative and no shift loses a bit. This module must
+never hold a trigger.
 """
 
 from __future__ import annotations
@@ -26,15 +27,19 @@ CLOCK_SQL: Final = (
 )""",
     "INSERT INTO _sync_clock SELECT 1, 0, 0, 0, NULL, 0 WHERE NOT EXISTS (SELECT 1 FROM _sync_clock)",
 )
-"""The clock of a file and its one row: the last entry number and HLC, the offset server time minus wall clock
-in ms, the time used in place of the wall clock (NULL: the real one), and 1 while remote rows are applied."""
+"""The clock of a file and its one row.
+
+The last entry number and HLC, the offset server time minus wall clock
+in ms, the time used in place of the wall clock (NULL: the real one), and 1 while remote rows are
+applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
     """A table that is captured: its id `number`, the ids of its value columns, and its counters.
 
-    `column_ids` names every column of `info.value_names`; further names (columns that are gone) are ignored.
+    `column_ids` names every column of `info.value_names`; further names (columns that are gone) are
+    ignored.
     """
 
     info: TableInfo
@@ -88,7 +93,8 @@ def replaced_table(number: int) -> str:
 def rows_table_sql(tracked: Tracked) -> str:
     """The rows that the server is known to have, or whose insert is in flight, by their key.
 
-    `lives` is the life and its aliases, separated by spaces; `partition` the id in `_sync_partitions`.
+    `lives` is the life and its aliases, separated by spaces; `partition` the id in
+    `_sync_partitions`.
     """
     keys = _key_definitions(tracked.info.key, "k")
     names = ", ".join(tracked.key_names)
@@ -101,8 +107,8 @@ def rows_table_sql(tracked: Tracked) -> str:
 def capture_table_sql(tracked: Tracked) -> str:
     """The entries of one table: unsent ones (`batch` NULL: the outbox) and those in flight.
 
-    `life` is, for an insert, the life that it ends (NULL: none); for a deletion the life it deletes; for an
-    update NULL until the cut, meaning the row's life in the table of rows.
+    `life` is, for an insert, the life that it ends (NULL: none); for a deletion the life it
+    deletes; for an update NULL until the cut, meaning the row's life in the table of rows.
     """
     extra = "".join(f",\n    {name} INTEGER NOT NULL DEFAULT 0" for name in tracked.mask_names)
     extra += "".join(f",\n    {name} INTEGER" for name in tracked.delta_names)
@@ -116,8 +122,9 @@ def capture_table_sql(tracked: Tracked) -> str:
 def replaced_table_sql(tracked: Tracked) -> str:
     """The notes that a BEFORE trigger leaves for the AFTER trigger of the same row.
 
-    `maker…` is the key of the row being updated, NULL for an insert; `k…` the key of a row that is in its way.
-    `entry`, `hlc` and `life` are those of that row's unsent insert; `b…` its counters less unsent deltas.
+    `maker…` is the key of the row being updated, NULL for an insert; `k…` the key of a row that is
+    in its way. `entry`, `hlc` and `life` are those of that row's unsent insert; `b…` its counters
+    less unsent deltas.
     """
     bases = "".join(f",\n    b{name[1:]} INTEGER" for name in tracked.delta_names)
     return (

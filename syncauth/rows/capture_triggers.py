@@ -1,21 +1,23 @@
 """
 The AFTER triggers that write the outbox: insert, update, change of key, delete.
 
-Theory of operation. Every change of a row becomes at most one entry, and the unsent entries of one row are kept
-in a normal form:
+Theory of operation. Every change of a row becomes at most one entry, and the unsent entries of one
+row are kept in a normal form:
 
     insert                  one entry; it reads the whole row at the cut, so later edits need no entry
     update…                 each column (or delta) in the newest entry that wrote it, in no other
     delete                  one entry, alone
     delete, then insert     one insert entry, whose `life` is the life that it ends
 
-The triggers are fired inside the app's own statements, on any connection. So they use no function of ours; no
-inner OR REPLACE or OR IGNORE, which the conflict clause of the outer statement would override; and no order
-among triggers of the same event. They do nothing while `_sync_clock.applying` is 1.
+The triggers are fired inside the app's own statements, on any connection. So they use no function
+of ours; no inner OR REPLACE or OR IGNORE, which the conflict clause of the outer statement would
+override; and no order among triggers of the same event. They do nothing while
+`_sync_clock.applying` is 1.
 
-REPLACE removes rows without a word unless recursive_triggers is on. What it may remove is noted before
-(`capture_replaced`). A row that meets notes, or older entries, takes the slower triggers `…_again`; the plain
-ones serve the row that is written for the first time since the last cut, and are as short as can be.
+REPLACE removes rows without a word unless recursive_triggers is on. What it may remove is noted
+before (`capture_replaced`). A row that meets notes, or older entries, takes the slower triggers
+`…_again`; the plain ones serve the row that is written for the first time since the last cut, and
+are as short as can be.
 
 This module must never read a value column except to see whether it changed, or by how much.
 """
@@ -43,12 +45,17 @@ def trigger_sql(tracked: Tracked) -> dict[str, str]:
 
 
 def _triggers(pieces: Pieces) -> dict[str, tuple[str, str, list[str]]]:
-    """Return verb, condition and statements; of the triggers of one verb exactly one does the work."""
+    """Return verb, condition and statements.
+
+    Of the triggers of one verb exactly one does the work.
+    """
     info = pieces.tracked.info
     new_key = any_of([changed(name) for name in info.key_names])
     new_value = any_of([changed(name) for name in info.value_names])
     noted = f"EXISTS (SELECT 1 FROM {pieces.notes} WHERE {pieces.made_by('OLD')})"
-    unsent = f"EXISTS (SELECT 1 FROM {pieces.capture} WHERE {pieces.at_key_of('OLD')} AND batch IS NULL)"
+    unsent = (
+        f"EXISTS (SELECT 1 FROM {pieces.capture} WHERE {pieces.at_key_of('OLD')} AND batch IS NULL)"
+    )
     known = (
         f"(EXISTS (SELECT 1 FROM {pieces.notes})"
         f" OR EXISTS (SELECT 1 FROM {pieces.rows} WHERE {pieces.at_key_of('NEW')}))"
@@ -99,7 +106,10 @@ def _record_first_insert(pieces: Pieces) -> list[str]:
 
 
 def _record_insert(pieces: Pieces, maker: str | None) -> list[str]:
-    """A key has a row: it starts a life and ends the one before, unless it replaces a row of this key."""
+    """A key has a row.
+
+    It starts a life and ends the one before, unless it replaces a row of this key.
+    """
     unsent_delete = pieces.unsent("NEW", "delete")
     new = (
         f"NOT EXISTS (SELECT 1 FROM {pieces.notes}"
@@ -127,7 +137,10 @@ def _record_first_delete(pieces: Pieces) -> list[str]:
 
 
 def _record_delete(pieces: Pieces) -> list[str]:
-    """A row is gone: so are its unsent entries, and its life, if the server may know one, is deleted."""
+    """A row is gone.
+
+    So are its unsent entries, and its life, if the server may know one, is deleted.
+    """
     return [
         NEXT_ENTRY,
         f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
@@ -200,16 +213,20 @@ def _mask(tracked: Tracked, word: int) -> str:
             continue
         condition = changed(name)
         if name in tracked.counters:
-            condition = f"({condition} AND typeof(new_delta.d{tracked.column_ids[name]}) <> 'integer')"
+            condition = (
+                f"({condition} AND typeof(new_delta.d{tracked.column_ids[name]}) <> 'integer')"
+            )
         terms.append(f"({condition} << {bit.bit_length() - 1})")
     return any_of(terms, operator=" | ")
 
 
 def _delta(pieces: Pieces, name: str) -> str:
-    """The sum of the unsent delta of a counter and this change, or NULL: then the value itself is to travel.
+    """The sum of the unsent delta of a counter and this change, or NULL.
 
-    It is NULL unless both values are integers, and where an older unsent entry sends the value itself; and it
-    is a real number, which is no delta either, where 64 bits do not suffice.
+    Then the value itself is to travel.
+
+    It is NULL unless both values are integers, and where an older unsent entry sends the value
+    itself; and it is a real number, which is no delta either, where 64 bits do not suffice.
     """
     column_id = pieces.tracked.column_ids[name]
     word, bit = mask_bit(column_id)

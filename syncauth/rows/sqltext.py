@@ -1,8 +1,9 @@
 """
-The little SQL text that must be read because no pragma tells it: quoting, collations, partial indexes.
+The little SQL text that must be read because no pragma tells it: quoting, collations, partial
+indexes.
 
-Reads statements that SQLite itself has accepted and stored, so it need not judge them. It must never be used
-to build SQL out of values.
+Reads statements that SQLite itself has accepted and stored, so it need not judge them. It must
+never be used to build SQL out of values.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def quote(name: str) -> str:
 def affinity(declared: str, *, strict: bool = False) -> str:
     """Return the affinity of a column, one of INTEGER, TEXT, BLOB, REAL and NUMERIC.
 
-    The rules of https://www.sqlite.org/datatype3.html section 3.1, in their order. A STRICT table knows its
-    types by name, and ANY there leaves every value as it is, as BLOB does elsewhere.
+    The rules of https://www.sqlite.org/datatype3.html section 3.1, in their order. A STRICT table
+    knows its types by name, and ANY there leaves every value as it is, as BLOB does elsewhere.
     """
     word = declared.upper()
     if strict and word == "ANY":

@@ -1,10 +1,11 @@
 """
 Stamps, lives, and the merge of one row's columns.
 
-A *stamp* is the text of 16 hexadecimal digits of an HLC and the 16 of a device id; stamps compare as text. A
-*life* has the same form, `lives` is one life followed by its aliases, separated by single spaces. Both sides
-merge by these functions where a row meets newer columns; SQL does the same set-wise for all other rows
-(`instr(lives, life)` is `same_life`). This module must never read a clock.
+A *stamp* is the text of 16 hexadecimal digits of an HLC and the 16 of a device id; stamps compare
+as text. A *life* has the same form, `lives` is one life followed by its aliases, separated by
+single spaces. Both sides merge by these functions where a row meets newer columns; SQL does the
+same set-wise for all other rows (`instr(lives, life)` is `same_life`). This module must never read
+a clock.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def device_of(stamp: str) -> str:
 
 
 def check_stamp(stamp: object) -> str:
-    """Return a stamp or life that came from outside; raises `InvalidMessage` unless it has the form of one."""
+    """Return a stamp or life that came from outside.
+
+    Raises `InvalidMessage` unless it has the form of one.
+    """
     if isinstance(stamp, str) and _STAMP.fullmatch(stamp):
         return stamp
     what = "a stamp is not 32 hexadecimal digits"
@@ -50,7 +54,10 @@ def check_stamp(stamp: object) -> str:
 
 
 def check_lives(lives: object) -> str:
-    """Return lives that came from outside; raises `InvalidMessage` unless they have the form of lives."""
+    """Return lives that came from outside.
+
+    Raises `InvalidMessage` unless they have the form of lives.
+    """
     if isinstance(lives, str):
         for life in lives.split(" "):
             check_stamp(life)
@@ -69,7 +76,9 @@ def same_life(lives: str, life: str) -> bool:
 
 
 def join_lives(one: str, other: str) -> str:
-    """Return the lives of a row that two devices began: the smallest stays, all others are its aliases.
+    """Return the lives of a row that two devices began.
+
+    The smallest stays, all others are its aliases.
 
     The order of arrival makes no difference, nor does joining twice.
     """
@@ -116,7 +125,10 @@ class RowStamps:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The outcome for one row: columns to be taken over, columns that lost, and the stamps from now on."""
+    """The outcome for one row.
+
+    Columns to be taken over, columns that lost, and the stamps from now on.
+    """
 
     winners: tuple[str, ...]
     losers: tuple[str, ...]
@@ -126,8 +138,8 @@ class Merged:
 def merge(current: RowStamps, incoming: Mapping[str, str], columns: Collection[str]) -> Merged:
     """Merge written columns into a row: the newer stamp wins, and of equal ones the incoming.
 
-    `incoming` maps each written column to the stamp of the write; `columns` are all columns of the row. Once
-    every column has a stamp of its own, the oldest of them becomes the base.
+    `incoming` maps each written column to the stamp of the write; `columns` are all columns of the
+    row. Once every column has a stamp of its own, the oldest of them becomes the base.
     """
     winners = tuple(name for name, stamp in incoming.items() if stamp >= current.of(name))
     losers = tuple(name for name in incoming if name not in winners)

@@ -1,8 +1,8 @@
 """
 What a table is, as SQLite itself tells it: keys, columns, unique indexes, foreign keys.
 
-Reads pragmas and the stored SQL only. It must never change anything and never judge: whether a table can be
-synchronised is decided in `syncauth.rows.trackable`.
+Reads pragmas and the stored SQL only. It must never change anything and never judge: whether a
+table can be synchronised is decided in `syncauth.rows.trackable`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncauth.errors import TableNotTrackable
-from syncauth.rows.sqltext import affinity, declared_collations, index_condition, quote
+from syncauth.rows.sqltext import affinity, declared_collations, index_condition
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column: its declared type and affinity, and what the declaration adds to it.
 
-    `collation` is the declared one (BINARY if none is named), `default` the SQL text of the default.
+    `collation` is the declared one (BINARY if none is named), `default` the SQL text of the
+    default.
     """
 
     name: str
@@ -35,8 +36,8 @@ class Column:
 class UniqueIndex:
     """A unique index besides the primary key: columns with the index's own collations.
 
-    `condition` is the SQL after WHERE of a partial index. Where `on_expression` is true, `columns` lacks the
-    expressions and does not describe the index.
+    `condition` is the SQL after WHERE of a partial index. Where `on_expression` is true, `columns`
+    lacks the expressions and does not describe the index.
     """
 
     name: str
@@ -47,7 +48,10 @@ class UniqueIndex:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A reference to another table; `parent_columns` is empty where the parent's primary key is meant."""
+    """A reference to another table.
+
+    `parent_columns` is empty where the parent's primary key is meant.
+    """
 
     columns: tuple[str, ...]
     parent: str
@@ -58,10 +62,13 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
-    """A table: `key` in the order of the primary key, `columns` all others in the order of declaration.
+    """A table.
 
-    `kind` is SQLite's word: "table", "view", "virtual" or "shadow". `rowid_key` says that the key is an
-    INTEGER PRIMARY KEY, that is the rowid itself. `key_collations` are those of the primary key's index.
+    `key` in the order of the primary key, `columns` all others in the order of declaration.
+
+    `kind` is SQLite's word: "table", "view", "virtual" or "shadow". `rowid_key` says that the key
+    is an INTEGER PRIMARY KEY, that is the rowid itself. `key_collations` are those of the primary
+    key's index.
     """
 
     name: str
@@ -87,7 +94,10 @@ class TableInfo:
 
     @property
     def rowid_name(self) -> str | None:
-        """A name by which the rowid can be reached, or None: no rowid, or all three names are taken."""
+        """A name by which the rowid can be reached, or None.
+
+        No rowid, or all three names are taken.
+        """
         if self.without_rowid:
             return None
         taken = {column.name.lower() for column in (*self.key, *self.columns)}
@@ -95,7 +105,9 @@ class TableInfo:
 
 
 def introspect(connection: sqlite3.Connection, table: str) -> TableInfo:
-    """Describe a table of the main schema; the name is matched as SQLite does, without regard to case.
+    """Describe a table of the main schema.
+
+    The name is matched as SQLite does, without regard to case.
 
     Raises:
         TableNotTrackable: there is no such table (`unknown_table`).
@@ -163,7 +175,8 @@ def _columns(
             collation=collations.get(name.lower(), "BINARY").upper(),
             not_null=bool(not_null),
             default=default,
-            generated=hidden in (2, 3),  # 2 virtual, 3 stored; 1 is a hidden column of a virtual table
+            generated=hidden
+            in (2, 3),  # 2 virtual, 3 stored; 1 is a hidden column of a virtual table
         )
         if place:
             key[place] = column

@@ -1,8 +1,8 @@
 """
 Whether a table can be synchronised: each refusal with its reason and its remedy.
 
-The reasons are the fixed words of `TableNotTrackable`. This module must never change the table or guess what
-the app meant; it looks and says no.
+The reasons are the fixed words of `TableNotTrackable`. This module must never change the table or
+guess what the app meant; it looks and says no.
 """
 
 from __future__ import annotations

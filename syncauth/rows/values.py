@@ -1,12 +1,14 @@
 """
 SQLite rows to wire rows and back: every value survives bit for bit, or is refused.
 
-On the wire null, integers, numbers and strings are JSON's own; a number always has a point or an exponent.
-Everything else is tagged: {"b": base64} a blob, {"t": base64} a text that is not valid UTF-8, {"f": "inf"} and
-{"f": "-inf"} the infinities. Columns are judged as a whole by the types they hold, and only those that hold
-something to be tagged are looked at value by value: most rows pass through as they are.
+On the wire null, integers, numbers and strings are JSON's own; a number always has a point or an
+exponent. Everything else is tagged: {"b": base64} a blob, {"t": base64} a text that is not valid
+UTF-8, {"f": "inf"} and {"f": "-inf"} the infinities. Columns are judged as a whole by the types
+they hold, and only those that hold something to be tagged are looked at value by value: most rows
+pass through as they are.
 
-This module must never turn a value into SQL text, and never write null for a value that is not null.
+This module must never turn a value into SQL text, and never write null for a value that is not
+null.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ class RawText(bytes):
 def read_all(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
     """Fetch all rows as tuples; TEXT arrives as `str`, or as `RawText` where it is not valid UTF-8.
 
-    For our own connections only: the text factory is changed for a moment where such a text is met. The
-    statement must only read, since it may be run twice.
+    For our own connections only: the text factory is changed for a moment where such a text is met.
+    The statement must only read, since it may be run twice.
     """
     cursor = connection.cursor()
     cursor.row_factory = None
@@ -55,13 +57,16 @@ def encode_rows(rows: Sequence[Sequence[Any]]) -> list[Any]:
     """Return rows as read from SQLite in the form in which `messages.encode_sections` writes them.
 
     Raises:
-        InvalidMessage: a value that no SQLite column holds (NaN, a bool, an integer beyond 64 bits, …).
+        InvalidMessage: a value that no SQLite column holds (NaN, a bool, an integer beyond 64 bits,
+            …).
     """
     return _by_column(rows, _encode_column)
 
 
 def decode_rows(rows: Sequence[Sequence[Any]], width: int) -> list[Any]:
-    """Return wire rows in the form in which `executemany` takes them; texts that are no UTF-8 are `RawText`.
+    """Return wire rows in the form in which `executemany` takes them.
+
+    Texts that are no UTF-8 are `RawText`.
 
     Raises:
         InvalidMessage: a row has not `width` values, or a value is none of the protocol.
@@ -74,10 +79,13 @@ def decode_rows(rows: Sequence[Sequence[Any]], width: int) -> list[Any]:
 def split_raw(rows: Sequence[Sequence[Any]]) -> list[tuple[frozenset[int], list[Any]]]:
     """Group decoded rows by the positions that hold `RawText`; almost always one group without any.
 
-    A group is written with `parameters(width, positions)`: only so does such a text become TEXT again.
+    A group is written with `parameters(width, positions)`: only so does such a text become TEXT
+    again.
     """
     positions = [
-        place for place, column in enumerate(zip(*rows, strict=True)) if RawText in map(type, column)
+        place
+        for place, column in enumerate(zip(*rows, strict=True))
+        if RawText in map(type, column)
     ]
     if not positions:
         return [(frozenset(), list(rows))] if rows else []
@@ -88,7 +96,10 @@ def split_raw(rows: Sequence[Sequence[Any]]) -> list[tuple[frozenset[int], list[
 
 
 def parameters(width: int, raw: Iterable[int] = ()) -> list[str]:
-    """Return the SQL of each parameter of a row: `?`, or a cast at the positions that hold `RawText`."""
+    """Return the SQL of each parameter of a row.
+
+    `?`, or a cast at the positions that hold `RawText`.
+    """
     cast = set(raw)
     return ["CAST(? AS TEXT)" if place in cast else "?" for place in range(width)]
 

@@ -1,9 +1,10 @@
 """
 What the engine knows of one user, as frozen values that are replaced as a whole.
 
-The two states themselves are not here: they live in the machines. What exists only while something lasts is an
-object of its own that comes and goes with it: a `Refresh` while a pair is to be renewed, an `Episode` while a
-relogin is required, a `Link` while there is a socket. This module must never decide anything.
+The two states themselves are not here: they live in the machines. What exists only while something
+lasts is an object of its own that comes and goes with it: a `Refresh` while a pair is to be
+renewed, an `Episode` while a relogin is required, a `Link` while there is a socket. This module
+must never decide anything.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from syncauth.sansio.messages import Limits
 class Refresh:
     """How the renewal of the pair goes.
 
-    `refresh_id` is the durable mark, `ticket` the request that is out, `started_at` when the last one started,
-    `retry_at` when the next is due (all monotonic seconds); `doubtful` counts answers that only something in
-    between gives, since `doubtful_since`.
+    `refresh_id` is the durable mark, `ticket` the request that is out, `started_at` when the last
+    one started, `retry_at` when the next is due (all monotonic seconds); `doubtful` counts answers
+    that only something in between gives, since `doubtful_since`.
     """
 
     refresh_id: str | None = None
@@ -52,9 +53,10 @@ class Episode:
 class Link:
     """One socket, from the wish to open it to its end.
 
-    `token` is the access token that the server has from us; `push_until` the monotonic second at which its
-    told life ends. `queue` are batches ready to be sent, `outstanding` those sent and not judged. `asked` and
-    `answered` count our questions for a checkpoint (the hello is the first) and the server's answers.
+    `token` is the access token that the server has from us; `push_until` the monotonic second at
+    which its told life ends. `queue` are batches ready to be sent, `outstanding` those sent and not
+    judged. `asked` and `answered` count our questions for a checkpoint (the hello is the first) and
+    the server's answers.
     """
 
     ticket: Ticket
@@ -87,9 +89,10 @@ class SyncWaiter:
 class Account:
     """One user's data.
 
-    `received_at` is the monotonic second at which the pair came; `rejected` says that the server did not take
-    the access token. `working` counts effects on the replica that are not answered; `written` says that there
-    may be changes to cut, `uncounted` that `replica` does not know of them. `when_stopped` are verbs to be settled once sync has stopped.
+    `received_at` is the monotonic second at which the pair came; `rejected` says that the server
+    did not take the access token. `working` counts effects on the replica that are not answered;
+    `written` says that there may be changes to cut, `uncounted` that `replica` does not know of
+    them. `when_stopped` are verbs to be settled once sync has stopped.
     """
 
     user_id: str
@@ -129,7 +132,10 @@ class Account:
         return self.replica.pending + self.replica.in_flight_changes
 
     def usable(self, now: float) -> bool:
-        """Tell whether the access token may be sent: not rejected, and its told life has not run out."""
+        """Tell whether the access token may be sent.
+
+        Not rejected, and its told life has not run out.
+        """
         if self.tokens is None or self.rejected:
             return False
         return now < self.received_at + self.tokens.life

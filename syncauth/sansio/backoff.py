@@ -1,8 +1,9 @@
 """
-How long to wait before the next attempt: exponential, full jitter, never sooner than the peer asked.
+How long to wait before the next attempt: exponential, full jitter, never sooner than the peer
+asked.
 
-Full jitter draws evenly between nothing and the ceiling of the attempt, so that many devices which lost the
-same server do not come back together. This module must never draw chance itself.
+Full jitter draws evenly between nothing and the ceiling of the attempt, so that many devices which
+lost the same server do not come back together. This module must never draw chance itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ def delay(attempt: int, fraction: float, retry_after: float | None = None) -> fl
     Args:
         attempt: how many attempts have failed in a row.
         fraction: a random number from 0 to 1.
-        retry_after: the seconds the peer asked for (RFC 9110 section 10.2.3); jitter is added, not subtracted.
+        retry_after: the seconds the peer asked for (RFC 9110 section 10.2.3); jitter is added, not
+            subtracted.
     """
     ceiling: float = min(CEILING_SECONDS, FLOOR_SECONDS * 2.0 ** min(attempt, _DOUBLINGS_MAX))
     jittered = max(FLOOR_SECONDS, ceiling * fraction)

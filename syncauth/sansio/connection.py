@@ -1,17 +1,22 @@
 """
 The connection machine: where the sync socket of one user stands.
 
-Theory of operation. The connection is independent of the session; the two meet in `engine.py` alone.
+Theory of operation. The connection is independent of the session; the two meet in `engine.py`
+alone.
 
 * `stopped`: there is nothing to sync, because no replica is open or nobody is logged in.
-* `connecting`: a socket is wanted. It waits for an access token, for the upgrade, or for the server's welcome.
-* `catching_up`: welcomed; the server is sending what this replica has missed. Pushes go out already.
+* `connecting`: a socket is wanted. It waits for an access token, for the upgrade, or for the
+  server's welcome.
+* `catching_up`: welcomed; the server is sending what this replica has missed. Pushes go out
+  already.
 * `live`: every partition stands at a checkpoint; what others commit arrives as it happens.
-* `backing_off`: the last attempt failed, the next has its time. A sign of the network ends the wait at once.
-* `paused`: named reasons hold the connection (`models.PauseReason`). It is left when the last one has ended.
+* `backing_off`: the last attempt failed, the next has its time. A sign of the network ends the wait
+  at once.
+* `paused`: named reasons hold the connection (`models.PauseReason`). It is left when the last one
+  has ended.
 
-A live connection that falls behind is catching up again. Which reasons hold a pause is data of the engine; the
-machine only knows that there are some.
+A live connection that falls behind is catching up again. Which reasons hold a pause is data of the
+engine; the machine only knows that there are some.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """
 One decision in the making: the account as it will be, and what has to be done to get there.
 
-A draft moves on copies. The machines themselves are moved when the decision is adopted, along the triggers
-recorded here, which have been checked against the tables already. This module must never know a rule.
+A draft moves on copies. The machines themselves are moved when the decision is adopted, along the
+triggers recorded here, which have been checked against the tables already. This module must never
+know a rule.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ class Draft:
         self.moves: Moves = ()
 
     def fire(self, trigger: SessionTrigger | ConnectionTrigger) -> None:
-        """Move one of the machines and tell the app if the state is another one; raises `InvalidState`."""
+        """Move one of the machines and tell the app if the state is another one.
+
+        Raises `InvalidState`.
+        """
         self.moves = (*self.moves, trigger)
         at, user = self.now.wall, self.account.user_id
         if isinstance(trigger, SessionTrigger):

@@ -1,10 +1,11 @@
 """
 What the engine can ask for: writes to the credential store first, then effects on the outside.
 
-A `StoreWrite` is durable before anything else of its decision happens; all writes of one decision are one
-transaction. Every write that changes tokens is a compare-and-set on epoch and on the refresh token that it
-replaces. An effect that has an answer carries a `Ticket`; the answer brings it back, and one that is no longer
-current is dropped before it reaches a machine (I7). This vocabulary is closed; it has no behaviour.
+A `StoreWrite` is durable before anything else of its decision happens; all writes of one decision
+are one transaction. Every write that changes tokens is a compare-and-set on epoch and on the
+refresh token that it replaces. An effect that has an answer carries a `Ticket`; the answer brings
+it back, and one that is no longer current is dropped before it reaches a machine (I7). This
+vocabulary is closed; it has no behaviour.
 """
 
 from __future__ import annotations
@@ -19,22 +20,25 @@ from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, ClientMes
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Whose effect this is: the user, the epoch it was asked for in, and a number never used twice."""
+    """Whose effect this is.
+
+    The user, the epoch it was asked for in, and a number never used twice.
+    """
 
     user_id: str
     epoch: int
     request: int
 
 
-# --- writes to the credential store ----------------------------------------------------------------
+# --- writes to the credential store --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class PutLogin:
     """A login: make the user current, with this epoch and these tokens; ends the episode.
 
-    `received_at` is the wall clock at receipt, for planning after a restart. An older session of the same
-    user that these tokens replace is moved to the revocations.
+    `received_at` is the wall clock at receipt, for planning after a restart. An older session of
+    the same user that these tokens replace is moved to the revocations.
     """
 
     login: Login
@@ -106,7 +110,7 @@ StoreWrite = (
 )
 
 
-# --- effects: tokens -------------------------------------------------------------------------------
+# --- effects: tokens -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ class RereadSessions:
     """Read the store again, since another process wrote to it; answered by `SessionsReread`."""
 
 
-# --- effects: the sync socket ----------------------------------------------------------------------
+# --- effects: the sync socket --------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ class CloseSocket:
     reason: str
 
 
-# --- effects: the replica --------------------------------------------------------------------------
+# --- effects: the replica ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +212,17 @@ class ReadReplica:
 
 @dataclass(frozen=True, slots=True)
 class PrepareReplica:
-    """Keep the server's clock offset (ms) and the device id it gave; answered by `ReplicaPrepared`."""
+    """Keep the server's clock offset (ms) and the device id it gave.
+
+    Answered by `ReplicaPrepared`.
+    """
 
     ticket: Ticket
     device: str
     offset_ms: int
 
 
-# --- effects: the app ------------------------------------------------------------------------------
+# --- effects: the app ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """
 The engine: takes one input at a time and decides what follows, for all users of one App.
 
-`decide` is pure: it reads the engine and returns a `Decision`, changing nothing. The driver makes the decision's
-writes durable, then calls `adopt`, which cannot fail, then publishes its events and starts its effects: durable
-first, then true, then visible, then outside. If the commit fails, nothing was adopted.
+`decide` is pure: it reads the engine and returns a `Decision`, changing nothing. The driver makes
+the decision's writes durable, then calls `adopt`, which cannot fail, then publishes its events and
+starts its effects: durable first, then true, then visible, then outside. If the commit fails,
+nothing was adopted.
 
-Session and connection are two machines that know nothing of each other. They meet here, in `_couple`, and
-nowhere else:
+Session and connection are two machines that know nothing of each other. They meet here, in
+`_couple`, and nowhere else:
 
     session             the connection                                    the open socket
     logged_out          stopped                                           is closed
@@ -94,7 +95,7 @@ class Engine:
         self._seats: dict[str, Seat] = {}
         self._common = Common()
 
-    # --- reading -----------------------------------------------------------------------------------
+    # --- reading ---------------------------------------------------------------------------------
 
     @property
     def dropped(self) -> int:
@@ -136,7 +137,7 @@ class Engine:
                 times.append(seat.account.connect_at)
         return min((time for time in times if time is not None), default=None)
 
-    # --- deciding ----------------------------------------------------------------------------------
+    # --- deciding --------------------------------------------------------------------------------
 
     def decide(self, happening: Input, now: Moment) -> Decision:
         """Return what follows from this input, changing nothing."""
@@ -259,7 +260,7 @@ class _Deciding:
         if draft.account.online and not online:
             _network_is_back(draft)
 
-    # --- what concerns more than one user ----------------------------------------------------------
+    # --- what concerns more than one user --------------------------------------------------------
 
     def _started(self, started: inputs.Started) -> None:
         for stored in started.users:
@@ -333,10 +334,13 @@ class _Deciding:
             self._common = replace(self._common, revoke_at=None)
             self._output.effects.append(RevokeWaiting())
 
-    # --- the coupling of the two machines ----------------------------------------------------------
+    # --- the coupling of the two machines --------------------------------------------------------
 
     def _couple(self, draft: Draft) -> None:
-        """Bring the connection where the session wants it; see the table at the top of this module."""
+        """Bring the connection where the session wants it.
+
+        See the table at the top of this module.
+        """
         expired = draft.session is SessionState.REFRESH_EXPIRED
         relogin = {PauseReason.RELOGIN_REQUIRED}
         paused = draft.account.paused
@@ -355,7 +359,10 @@ class _Deciding:
             self._run(draft)
 
     def _run(self, draft: Draft) -> None:
-        """The connection may run: start it, hand over a newer token, ask for one where it is needed."""
+        """The connection may run.
+
+        Start it, hand over a newer token, ask for one where it is needed.
+        """
         if draft.connection is ConnectionState.STOPPED:
             draft.fire(ConnectionTrigger.START)
         elif draft.connection is ConnectionState.PAUSED:
@@ -370,7 +377,7 @@ class _Deciding:
         link_rules.offer_token(draft)
         link_rules.renew_for_push(draft)
 
-    # --- drafts ------------------------------------------------------------------------------------
+    # --- drafts ----------------------------------------------------------------------------------
 
     def _settle(
         self, request: int, *, user_id: str | None = None, error: SyncAuthError | None = None

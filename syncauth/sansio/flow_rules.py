@@ -1,9 +1,11 @@
 """
-How changes flow over a welcomed link: cut, push, acknowledge, apply, and the questions of `wait_synced`.
+How changes flow over a welcomed link: cut, push, acknowledge, apply, and the questions of
+`wait_synced`.
 
-Nothing is pushed after the life that the server told has run out, nor while it refuses the token (I3); batches
-leave in the order of their numbers, as many at once as the window allows, and are judged in that order. A rule
-here moves a link and the connection machine; it never touches a session.
+Nothing is pushed after the life that the server told has run out, nor while it refuses the token
+(I3); batches leave in the order of their numbers, as many at once as the window allows, and are
+judged in that order. A rule here moves a link and the connection machine; it never touches a
+session.
 """
 
 from __future__ import annotations
@@ -89,7 +91,10 @@ def keep_count(draft: Draft) -> None:
 
 
 def reload(draft: Draft) -> None:
-    """Send again, in their order, all batches in flight: what is judged by then is no longer among them."""
+    """Send again, in their order, all batches in flight.
+
+    What is judged by then is no longer among them.
+    """
     if not draft.link.loading:
         draft.change_link(queue=(), outstanding=(), loading=True)
         draft.work(LoadInFlight(draft.link.ticket))
@@ -119,7 +124,10 @@ def in_flight_loaded(draft: Draft, answer: InFlightLoaded) -> None:
 
 
 def result_received(draft: Draft, result: BatchResult) -> None:
-    """The server judged a batch: make it durable, and room in the window. A repeated answer is dropped."""
+    """The server judged a batch: make it durable, and room in the window.
+
+    A repeated answer is dropped.
+    """
     outstanding = draft.link.outstanding
     if result.batch not in outstanding:
         draft.output.dropped += 1
@@ -134,7 +142,10 @@ def acknowledge(draft: Draft, results: tuple[BatchResult, ...]) -> None:
 
 
 def batches_acknowledged(draft: Draft, answer: BatchesAcknowledged) -> None:
-    """Results are durable here: tell the app what was refused, and the server that it may forget them."""
+    """Results are durable here.
+
+    Tell the app what was refused, and the server that it may forget them.
+    """
     _take_state(draft, answer.state)
     _tell_refused(draft, answer.refused)
     link = draft.account.link
@@ -182,7 +193,10 @@ def confirm(draft: Draft) -> None:
 
 
 def sync_wanted(draft: Draft, wanted: SyncWanted) -> None:
-    """`wait_synced`: ask the server on this link, or let the first answer of the next link serve."""
+    """`wait_synced`.
+
+    Ask the server on this link, or let the first answer of the next link serve.
+    """
     link = draft.account.link
     if link is None or not link.welcomed or link.closing:
         waiter = SyncWaiter(wanted.request, None, 1)
@@ -207,7 +221,10 @@ def _settle_waiters(draft: Draft) -> None:
 
 
 def is_current(draft: Draft, ticket: Ticket) -> bool:
-    """Tell whether this ticket is of the link that is there now; one that is not is counted (I7)."""
+    """Tell whether this ticket is of the link that is there now.
+
+    One that is not is counted (I7).
+    """
     link = draft.account.link
     if link is not None and link.ticket == ticket and not link.closing:
         return True
@@ -233,7 +250,5 @@ def tell_error(draft: Draft, code: str, why: str, *, stopped: bool) -> None:
     """Show the app an error of sync."""
     draft.change(last_error=code)
     draft.tell(
-        SyncErrorRaised(
-            draft.account.user_id, draft.now.wall, code=code, why=why, stopped=stopped
-        )
+        SyncErrorRaised(draft.account.user_id, draft.now.wall, code=code, why=why, stopped=stopped)
     )

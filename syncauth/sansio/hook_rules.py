@@ -1,9 +1,10 @@
 """
 When the app is told that a relogin is required, and when its handler is called (I5).
 
-An episode is published once per run of the process, after sync has stopped, and the handler is called with it:
-at once, or as soon as one is registered. It is called again only when the app asks, or at the first return of
-the network if it had been told that there is none. These rules never fire a machine.
+An episode is published once per run of the process, after sync has stopped, and the handler is
+called with it: at once, or as soon as one is registered. It is called again only when the app asks,
+or at the first return of the network if it had been told that there is none. These rules never fire
+a machine.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from syncauth.sansio.effects import CallReloginHook, Settle
 
 
 def after_stop(draft: Draft, *, hook_registered: bool) -> None:
-    """Do what had to wait until sync has stopped: settle verbs, publish the episode, call the handler."""
+    """Do what had to wait until sync has stopped.
+
+    Settle verbs, publish the episode, call the handler.
+    """
     account = draft.account
     if not account.sync_stopped:
         return

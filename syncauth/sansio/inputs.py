@@ -1,8 +1,9 @@
 """
-What can happen: the one vocabulary of things that reach the engine, from the app, the outside and the clock.
+What can happen: the one vocabulary of things that reach the engine, from the app, the outside and
+the clock.
 
-An answer to an effect carries the effect's `Ticket`; the engine drops it when the ticket is no longer current
-(I7). This vocabulary is closed; it has no behaviour.
+An answer to an effect carries the effect's `Ticket`; the engine drops it when the ticket is no
+longer current (I7). This vocabulary is closed; it has no behaviour.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from syncauth.sansio.messages import BatchMark, Changes, Checkpoint, ServerMessa
 class Moment:
     """When an input is decided, and the chance that the decision may use.
 
-    `monotonic` and `wall` in seconds; `entropy` are 32 fresh random bytes, so that deciding stays pure.
+    `monotonic` and `wall` in seconds; `entropy` are 32 fresh random bytes, so that deciding stays
+    pure.
     """
 
     monotonic: float
@@ -40,9 +42,9 @@ class Moment:
 class StoredUser:
     """One user as the credential store holds it.
 
-    `state` is logged_out, active or refresh_expired; `refresh_id` is the mark of a refresh that was sent and
-    not answered; `received_at` the wall clock when the tokens came; `episode`, `reason` and `since` are set
-    in refresh_expired alone.
+    `state` is logged_out, active or refresh_expired; `refresh_id` is the mark of a refresh that was
+    sent and not answered; `received_at` the wall clock when the tokens came; `episode`, `reason`
+    and `since` are set in refresh_expired alone.
     """
 
     user_id: str
@@ -63,7 +65,8 @@ class StoredUser:
 class ReplicaState:
     """What a replica file knows of its own history; read at open and after each change to it.
 
-    `pending` counts the changes in the outbox (not yet in flight), `in_flight_changes` those in flight.
+    `pending` counts the changes in the outbox (not yet in flight), `in_flight_changes` those in
+    flight.
     """
 
     device: str
@@ -80,7 +83,10 @@ class ReplicaState:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch in flight: its number, the digest of its bytes, the bytes, and how many changes it holds."""
+    """A batch in flight.
+
+    Its number, the digest of its bytes, the bytes, and how many changes it holds.
+    """
 
     number: int
     digest: str
@@ -88,7 +94,7 @@ class Batch:
     changes: int
 
 
-# --- from the app ----------------------------------------------------------------------------------
+# --- from the app --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +178,7 @@ class ReloginAsked:
     user_id: str
 
 
-# --- from the clock --------------------------------------------------------------------------------
+# --- from the clock ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +186,7 @@ class DeadlineReached:
     """The moment that `next_deadline` named has come."""
 
 
-# --- answers about tokens --------------------------------------------------------------------------
+# --- answers about tokens ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +220,7 @@ class SessionsReread:
     users: tuple[StoredUser, ...]
 
 
-# --- from the sync socket --------------------------------------------------------------------------
+# --- from the sync socket ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +254,7 @@ class MessageReceived:
     message: ServerMessage
 
 
-# --- from the replica ------------------------------------------------------------------------------
+# --- from the replica ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

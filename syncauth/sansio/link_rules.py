@@ -1,8 +1,9 @@
 """
 The life of a link: wanted, opened, welcomed, judged, lost.
 
-What an error of the server or the end of a socket means is looked up in `sync_errors`; these rules carry the
-verdict out. They move the connection machine; where the session is concerned they call its rules.
+What an error of the server or the end of a socket means is looked up in `sync_errors`; these rules
+carry the verdict out. They move the connection machine; where the session is concerned they call
+its rules.
 """
 
 from __future__ import annotations
@@ -158,7 +159,12 @@ def offer_token(draft: Draft) -> None:
 def renew_for_push(draft: Draft) -> None:
     """Renew a token whose told life has ended while there is something to push (I3)."""
     account, link = draft.account, draft.account.link
-    if link is None or not link.welcomed or link.closing or draft.session is not SessionState.ACTIVE:
+    if (
+        link is None
+        or not link.welcomed
+        or link.closing
+        or draft.session is not SessionState.ACTIVE
+    ):
         return
     ended = draft.now.monotonic >= link.push_until
     waiting = account.written or bool(link.queue)

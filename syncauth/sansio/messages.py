@@ -1,12 +1,13 @@
 """
 The messages of the sync protocol `syncauth.v1`: one JSON object per WebSocket text frame.
 
-A message's kind stands in its field `type`. The heavy part of `push` and `changes`, the sections with their
-rows, is kept as undecoded JSON (`msgspec.Raw`): whoever moves a message need not look into it, a resend sends
-exactly the same bytes, and the digest of a batch is the digest of these bytes.
+A message's kind stands in its field `type`. The heavy part of `push` and `changes`, the sections
+with their rows, is kept as undecoded JSON (`msgspec.Raw`): whoever moves a message need not look
+into it, a resend sends exactly the same bytes, and the digest of a batch is the digest of these
+bytes.
 
-A *section* holds changes of one kind to one table. Its rows are flat lists, so that they can be handed to
-SQLite as they are:
+A *section* holds changes of one kind to one table. Its rows are flat lists, so that they can be
+handed to SQLite as they are:
 
     kind      who sends it   a row
     insert    device         key…, entry, hlc, ends, value…            (ends: the life it replaces, or null)
@@ -16,10 +17,11 @@ SQLite as they are:
     gone      server         key…, lives, stamp                        (a tombstone)
     exit      server         key…                                      (the row has left this partition)
 
-`entry` is the outbox number of the change, `hlc` the integer of its hybrid logical clock. A *stamp* is the text
-of 16 hexadecimal digits of an HLC and the 16 of the device id, compared as text. A *life* has the same form;
-`lives` is one life, followed by its aliases, separated by spaces. `stamps` is null, or a JSON text that maps
-the columns which differ from `stamp` to their own stamps. Values are encoded by `syncauth.rows.values`.
+`entry` is the outbox number of the change, `hlc` the integer of its hybrid logical clock. A *stamp*
+is the text of 16 hexadecimal digits of an HLC and the 16 of the device id, compared as text. A
+*life* has the same form; `lives` is one life, followed by its aliases, separated by spaces.
+`stamps` is null, or a JSON text that maps the columns which differ from `stamp` to their own
+stamps. Values are encoded by `syncauth.rows.values`.
 
 This module must never do I/O and never look into a row.
 """
@@ -42,9 +44,9 @@ SectionKind = Literal["insert", "update", "delete", "row", "gone", "exit"]
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Changes of one kind to one table; see the module for the layout of a row.
 
-    `partition` is, in a push, where the device knows the row to be ("" means the user's own); in `changes` it
-    is the partition that the rows belong to. `columns` names the values of each row in their order, without
-    the key; `deltas` the counter columns whose values are to be added.
+    `partition` is, in a push, where the device knows the row to be ("" means the user's own); in
+    `changes` it is the partition that the rows belong to. `columns` names the values of each row in
+    their order, without the key; `deltas` the counter columns whose values are to be added.
     """
 
     table: str
@@ -63,7 +65,10 @@ class BatchMark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table as one side knows it: key columns in order, all other columns, and which of them count."""
+    """A table as one side knows it.
+
+    Key columns in order, all other columns, and which of them count.
+    """
 
     table: str
     key: list[str]
@@ -87,7 +92,10 @@ class Superseded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Refused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A change that the server did not accept, and why; nothing else of the batch is touched by it."""
+    """A change that the server did not accept, and why.
+
+    Nothing else of the batch is touched by it.
+    """
 
     entry: int
     code: str
@@ -95,7 +103,10 @@ class Refused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CutStamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Stamps too far ahead: entry `entries[i]` was stamped `first + i` by the server, in their order."""
+    """Stamps too far ahead.
+
+    Entry `entries[i]` was stamped `first + i` by the server, in their order.
+    """
 
     first: int
     entries: list[int]
@@ -104,8 +115,8 @@ class CutStamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BatchResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What became of a batch: every entry that is not named was applied as sent.
 
-    `rows` holds the server's present state (sections of kind `row`, `gone` or `exit`) of all rows that a
-    refusal names; a refused row that the server does not have comes as `exit`.
+    `rows` holds the server's present state (sections of kind `row`, `gone` or `exit`) of all rows
+    that a refusal names; a refused row that the server does not have comes as `exit`.
     """
 
     batch: int
@@ -116,14 +127,15 @@ class BatchResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     rows: list[Section] = []
 
 
-# --- from the device -------------------------------------------------------------------------------
+# --- from the device -----------------------------------------------------------------------------
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hello"):
     """The first message: who I am, how far I am, what I hold.
 
-    `acked` is the highest batch whose result is committed here, `highest` the highest in flight; either is
-    null where there is none. A higher pair (fencing, connection) of the same device ends the older socket.
+    `acked` is the highest batch whose result is committed here, `highest` the highest in flight;
+    either is null where there is none. A higher pair (fencing, connection) of the same device ends
+    the older socket.
     """
 
     device: str
@@ -163,16 +175,16 @@ class Received(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="rec
     acked: int
 
 
-# --- from the server -------------------------------------------------------------------------------
+# --- from the server -----------------------------------------------------------------------------
 
 
 class Welcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="welcome"):
     """The answer to `Hello`.
 
-    `time` is the server's wall clock in ms, `life` what is left of the access token in ms. `device` is the
-    device's id from now on: another one than it named if that one belongs to someone else. `last` is the
-    server's last batch of this device; `results` holds those above the acknowledged one. `partitions` maps
-    each readable partition to "read" or "write".
+    `time` is the server's wall clock in ms, `life` what is left of the access token in ms. `device`
+    is the device's id from now on: another one than it named if that one belongs to someone else.
+    `last` is the server's last batch of this device; `results` holds those above the acknowledged
+    one. `partitions` maps each readable partition to "read" or "write".
     """
 
     time: int
@@ -186,7 +198,10 @@ class Welcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="welc
 
 
 class Renewed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="renewed"):
-    """The answer to `Renew`: server time and life left in ms, and the permissions as they are now."""
+    """The answer to `Renew`.
+
+    Server time and life left in ms, and the permissions as they are now.
+    """
 
     time: int
     life: int
@@ -196,9 +211,9 @@ class Renewed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="rene
 class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="changes"):
     """A page of rows; `sections` is a list of `Section`.
 
-    `cursors` are the versions reached with this page. `through` is the last batch of this device that the
-    rows contain: what was pushed later is to be laid over them. `complete` says that with this page all
-    partitions stand at one commit, `commit`, of the server.
+    `cursors` are the versions reached with this page. `through` is the last batch of this device
+    that the rows contain: what was pushed later is to be laid over them. `complete` says that with
+    this page all partitions stand at one commit, `commit`, of the server.
     """
 
     cursors: dict[str, int]
@@ -256,7 +271,6 @@ _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(Serv
 _sections_decoder = msgspec.json.Decoder(list[Section])
 
 
-
 def encode(message: ClientMessage | ServerMessage) -> bytes:
     """Return the message as one JSON object in UTF-8."""
     return _encoder.encode(message)
@@ -277,7 +291,10 @@ def decode_from_server(frame: bytes | str) -> ServerMessage:
 
 
 def encode_sections(sections: list[Section]) -> bytes:
-    """Return the bytes of a batch or a page. The values must have been encoded by `rows.values` before."""
+    """Return the bytes of a batch or a page.
+
+    The values must have been encoded by `rows.values` before.
+    """
     return _encoder.encode(sections)
 
 

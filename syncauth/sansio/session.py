@@ -1,23 +1,25 @@
 """
 The session machine: four states, one table.
 
-Theory of operation. A user has two tokens. The access token goes with every request and ends soon; the refresh
-token renews it until it ends itself. The machine tells where the user stands with both:
+Theory of operation. A user has two tokens. The access token goes with every request and ends soon;
+the refresh token renews it until it ends itself. The machine tells where the user stands with both:
 
 * `logged_out`: no token of this user is on this device. Local rows stay.
 * `active`: an access token is there that was not rejected and has not come near its end.
-* `refreshing`: a valid access token is wanted and not yet there. A refresh request is out, or the next one
-  waits for its time or for the network. Being offline, for however long, is this state's business and never an
-  error: the refresh token may well be good.
-* `refresh_expired`: the issuer proved that the refresh token has ended. Local reads and writes go on; nothing
-  that involves the server does, until the same user logs in again.
+* `refreshing`: a valid access token is wanted and not yet there. A refresh request is out, or the
+  next one waits for its time or for the network. Being offline, for however long, is this state's
+  business and never an error: the refresh token may well be good.
+* `refresh_expired`: the issuer proved that the refresh token has ended. Local reads and writes go
+  on; nothing that involves the server does, until the same user logs in again.
 
-Only an answer of the issuer leads into `refresh_expired`, never a clock of ours. A login under way is no state:
-whoever was logged in before stays so until the answer is there. Other processes of the same app write to the
-same credential store; the triggers that end in `_elsewhere`, and `tokens_adopted`, are their deeds.
+Only an answer of the issuer leads into `refresh_expired`, never a clock of ours. A login under way
+is no state: whoever was logged in before stays so until the answer is there. Other processes of the
+same app write to the same credential store; the triggers that end in `_elsewhere`, and
+`tokens_adopted`, are their deeds.
 
-Everything that moves the session stands in this table; what follows from a move stands in `engine.py`. A
-deferred refresh has two triggers, because it leads back to `active` only while the access token still works.
+Everything that moves the session stands in this table; what follows from a move stands in
+`engine.py`. A deferred refresh has two triggers, because it leads back to `active` only while the
+access token still works.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """
 What happens to a session: login, renewal, the end, logout. Each rule changes one draft.
 
-A rule fires the machine, replaces the account's data and asks for writes and effects; it never looks at the
-connection, which `engine.py` couples afterwards. Sources of the rules: RFC 6749 section 6 and RFC 9700 section
-4.14 (rotation), and the failures of clients that ended sessions by a clock of their own.
+A rule fires the machine, replaces the account's data and asks for writes and effects; it never
+looks at the connection, which `engine.py` couples afterwards. Sources of the rules: RFC 6749
+section 6 and RFC 9700 section 4.14 (rotation), and the failures of clients that ended sessions by a
+clock of their own.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ def logged_in(draft: Draft, login: Login) -> None:
 
 
 def logged_out(draft: Draft, *, forget: bool) -> None:
-    """Erase the tokens first and take a new epoch; what is still out comes back to nobody (I7, I8)."""
+    """Erase the tokens first and take a new epoch.
+
+    What is still out comes back to nobody (I7, I8).
+    """
     draft.fire(SessionTrigger.LOG_OUT)
     epoch = draft.account.epoch + 1
     draft.write(PutLogout(draft.account.user_id, epoch, forget))
@@ -133,7 +137,10 @@ def _start_refresh(draft: Draft) -> None:
 
 
 def refresh_answered(draft: Draft, answer: RefreshAnswered) -> None:
-    """Take the judgement of the provider's adapter; one that is not of the request that is out is dropped."""
+    """Take the judgement of the provider's adapter.
+
+    One that is not of the request that is out is dropped.
+    """
     if draft.account.refresh.ticket != answer.ticket:
         draft.output.dropped += 1
         return

@@ -1,8 +1,9 @@
 """
-From the credential store into memory: at the start, and when another process has written to the store.
+From the credential store into memory: at the start, and when another process has written to the
+store.
 
-What another process did is not judged again: it is adopted through the triggers made for it. A user that this
-process has never seen simply appears.
+What another process did is not judged again: it is adopted through the triggers made for it. A user
+that this process has never seen simply appears.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from syncauth.sansio.session import SessionTrigger
 
 
 def account_of(stored: StoredUser, now: Moment) -> Account:
-    """Return the account of a stored user; the age of its pair is planned by the wall clock, once, here."""
+    """Return the account of a stored user.
+
+    The age of its pair is planned by the wall clock, once, here.
+    """
     age = max(0.0, now.wall - stored.received_at)
     life = stored.tokens.life if stored.tokens is not None else 0.0
     return Account(

@@ -1,11 +1,13 @@
 """
-The only door to `transitions`: a table of states and triggers, and a machine that can do nothing else.
+The only door to `transitions`: a table of states and triggers, and a machine that can do nothing
+else.
 
-`transitions` has sharp edges, each seen: a callback that raises leaves the state already moved; a trigger fired
-inside a callback re-enters; callbacks found by name ignore a typo; of two edges with the same trigger and
-source the first wins in silence; `auto_transitions` gives every state a `to_…` bypass; an unknown trigger
-raises `AttributeError`. So this wrapper takes no callbacks at all, rejects duplicates when the table is made,
-switches `auto_transitions` off, and turns an illegal trigger into `InvalidState` with nothing changed (I13).
+`transitions` has sharp edges, each seen: a callback that raises leaves the state already moved; a
+trigger fired inside a callback re-enters; callbacks found by name ignore a typo; of two edges with
+the same trigger and source the first wins in silence; `auto_transitions` gives every state a `to_…`
+bypass; an unknown trigger raises `AttributeError`. So this wrapper takes no callbacks at all,
+rejects duplicates when the table is made, switches `auto_transitions` off, and turns an illegal
+trigger into `InvalidState` with nothing changed (I13).
 
 This module must never know what any machine is about.
 """
@@ -44,7 +46,10 @@ class Table(Generic[State, Trigger]):
         triggers: type[Trigger],
         edges: Iterable[Transition[State, Trigger]],
     ) -> None:
-        """Check the edges; `ValueError` for two with the same source and trigger, or a trigger without edge."""
+        """Check the edges.
+
+        `ValueError` for two with the same source and trigger, or a trigger without edge.
+        """
         self.name = name
         self.states = states
         self.triggers = triggers
@@ -119,7 +124,10 @@ class StateMachine(Generic[State, Trigger]):
         return self.table.states(self._model.state)
 
     def fire(self, trigger: Trigger) -> State:
-        """Move along the edge of `trigger` and return the new state; raises `InvalidState`, moving nothing."""
+        """Move along the edge of `trigger` and return the new state.
+
+        Raises `InvalidState`, moving nothing.
+        """
         self.table.target_of(self.state, trigger)
         self._model.trigger(trigger.value)
         return self.state

@@ -1,8 +1,9 @@
 """
 Reading a JWT's claims without judging it, and planning when an access token is to be renewed.
 
-The client never verifies a signature and never decides by `exp` that a token has ended: only the server does.
-What is planned here counts monotonic seconds since the receipt of a life that was told.
+The client never verifies a signature and never decides by `exp` that a token has ended: only the
+server does. What is planned here counts monotonic seconds since the receipt of a life that was
+told.
 """
 
 from __future__ import annotations
@@ -26,14 +27,18 @@ _JWT_PARTS: Final = 3
 def margin(life: float) -> float:
     """Return how many seconds before its end a token of this life (seconds) is to be renewed.
 
-    The larger of 10 s and a fifth of the life, but at most 5 minutes and never more than half the life.
+    The larger of 10 s and a fifth of the life, but at most 5 minutes and never more than half the
+    life.
     """
     wanted = max(MARGIN_MIN_SECONDS, MARGIN_SHARE * life)
     return min(wanted, MARGIN_MAX_SECONDS, life / 2)
 
 
 def refresh_at(received: float, life: float) -> float | None:
-    """Return the monotonic second of the planned refresh; None for a life so short that only demand renews."""
+    """Return the monotonic second of the planned refresh.
+
+    None for a life so short that only demand renews.
+    """
     if life < DEMAND_ONLY_BELOW_SECONDS:
         return None
     return received + life - margin(life)
@@ -43,8 +48,8 @@ def claims_of(token: Secret) -> dict[str, Any]:
     """Return the payload of a JWT (RFC 7519 section 3), its signature unverified.
 
     Raises:
-        InvalidToken: it has not three parts, an empty signature, no JSON object inside, or no numeric `exp`
-            and `iat`. The token's text is in neither the message nor the cause.
+        InvalidToken: it has not three parts, an empty signature, no JSON object inside, or no
+            numeric `exp` and `iat`. The token's text is in neither the message nor the cause.
     """
     parts = token.reveal().split(".")
     if len(parts) != _JWT_PARTS or not parts[2]:

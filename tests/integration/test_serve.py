@@ -44,7 +44,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "syncauth.cli", "serve"]
         command += ["--config", str(tmp_path / "syncauth.toml"), "--data", str(tmp_path / "data")]
-        process = subprocess.Popen(  # noqa: S603 - our own command
+        process = subprocess.Popen(
             [*command, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -17,7 +17,15 @@ from syncauth.models import (
     TokenPair,
 )
 from syncauth.sansio import inputs
-from syncauth.sansio.effects import Authenticate, Effect, OpenSocket, RequestRefresh, Send, StoreWrite, Ticket
+from syncauth.sansio.effects import (
+    Authenticate,
+    Effect,
+    OpenSocket,
+    RequestRefresh,
+    Send,
+    StoreWrite,
+    Ticket,
+)
 from syncauth.sansio.engine import Decision, Engine
 from syncauth.sansio.inputs import Batch, Input, Moment, ReplicaState
 from syncauth.sansio.messages import (
@@ -81,7 +89,7 @@ class Story:
         self.events: list[Event] = []
         self._chance = 0
 
-    # --- telling -----------------------------------------------------------------------------------
+    # --- telling ---------------------------------------------------------------------------------
 
     def happen(self, happening: Input) -> Decision:
         """Let something happen and adopt what follows."""
@@ -116,7 +124,7 @@ class Story:
         self.wall += to - self.now
         self.now = to
 
-    # --- chapters ----------------------------------------------------------------------------------
+    # --- chapters --------------------------------------------------------------------------------
 
     def logged_in(self, name: str = "1", user: str = ANN) -> Story:
         """Log a user in."""
@@ -183,7 +191,9 @@ class Story:
         """Let a message of the server come on the present socket."""
         return self.happen(inputs.MessageReceived(self.socket, message))
 
-    def lose(self, kind: str = "closed", code: int | None = None, status: int | None = None) -> None:
+    def lose(
+        self, kind: str = "closed", code: int | None = None, status: int | None = None
+    ) -> None:
         """Let the present socket end."""
         self.happen(inputs.SocketLost(self.socket, kind, code, status, "test"))
 
@@ -207,7 +217,7 @@ class Story:
         """Let the refresh that is out bring a new pair."""
         return self.refresh_answered(Renewed(pair(name)))
 
-    # --- asking ------------------------------------------------------------------------------------
+    # --- asking ----------------------------------------------------------------------------------
 
     @property
     def session(self) -> SessionState:
@@ -226,7 +236,9 @@ class Story:
 
     def last(self, kind: type[_Kind]) -> _Kind:
         """Return the latest effect, write or event of a kind."""
-        found = [each for each in (*self.writes, *self.effects, *self.events) if isinstance(each, kind)]
+        found = [
+            each for each in (*self.writes, *self.effects, *self.events) if isinstance(each, kind)
+        ]
         assert found, f"no {kind.__name__}"
         return found[-1]
 

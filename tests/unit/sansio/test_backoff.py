@@ -1,7 +1,6 @@
 """Waiting grows, jitters and honours what the peer asked for."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from syncauth.sansio.backoff import CEILING_SECONDS, FLOOR_SECONDS, delay
 

@@ -34,7 +34,15 @@ from syncauth.sansio.effects import (
     RevokeWaiting,
     Settle,
 )
-from syncauth.sansio.messages import BatchResult, Error, Hello, Push, PushResult, Renew, Renewed as Taken
+from syncauth.sansio.messages import (
+    BatchResult,
+    Error,
+    Hello,
+    Push,
+    PushResult,
+    Renew,
+    Renewed as Taken,
+)
 from tests.support.engine_story import ANN, LIFE, Story, batch, login, pair, replica_state
 
 REFUSED = Refused(ReloginReason.EXPIRED, "invalid session")
@@ -112,7 +120,15 @@ def test_a_restart_in_the_middle_of_a_refresh_takes_it_up_with_its_id() -> None:
     """I14: a mark without an answer means refreshing."""
     story = Story()
     stored = inputs.StoredUser(
-        ANN, "d" * 24, SessionState.ACTIVE, 4, True, pair("1"), story.wall - 60, "mark-id", login().profile
+        ANN,
+        "d" * 24,
+        SessionState.ACTIVE,
+        4,
+        True,
+        pair("1"),
+        story.wall - 60,
+        "mark-id",
+        login().profile,
     )
     story.happen(inputs.Started((stored,), revocations=False))
 

@@ -57,7 +57,7 @@ def test_an_illegal_trigger_raises_and_moves_nothing() -> None:
 
 
 def test_two_edges_with_one_trigger_and_source_are_rejected() -> None:
-    """transitions would take the first one in silence."""
+    """Transitions would take the first one in silence."""
     twice = (*EDGES, Transition(Push.GO, Light.RED, Light.RED))
 
     with pytest.raises(ValueError, match="two edges for go in red"):

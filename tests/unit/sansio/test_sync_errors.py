@@ -23,7 +23,10 @@ from syncauth.sansio.sync_errors import (
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "errors.md"
 WRONG_SESSION = CATALOGUE["wrong_session"]
-"""The one code graver when its message is lost: a refused device stops until the app looks at it."""
+"""The one code graver when its message is lost.
+
+A refused device stops until the app looks at it.
+"""
 
 CLOSE_CODES = sorted(
     value for name, value in vars(Close).items() if name.isupper() and isinstance(value, int)
@@ -163,7 +166,7 @@ def test_nothing_in_between_can_end_a_session() -> None:
         ("unheard_of", False),
     ],
 )
-def test_network_failures_come_back(failure: str, shown: bool) -> None:  # noqa: FBT001
+def test_network_failures_come_back(failure: str, shown: bool) -> None:
     """Every failure of the network is tried again; the app is shown what time may not mend."""
     verdict = judge_network(failure)
 

@@ -12,7 +12,7 @@ from syncauth.server.stores.interface import NewUser, SessionRecord, SessionStat
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 
 USER = NewUser("u", "i", "local-userpass", "a@example.com", "argon2-hash", {})
-SESSION = SessionRecord("s", "u", "d", "i", "local-userpass", True, 100.0, None, None)  # noqa: FBT003
+SESSION = SessionRecord("s", "u", "d", "i", "local-userpass", True, 100.0, None, None)
 
 
 @pytest.fixture
