@@ -16,7 +16,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,12 +28,12 @@ from syncauth.server.access_log import AccessLog
 from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.config import ServerConfig, read_config
-
-MESSAGE_OVERHEAD: Final = 1_000_000
-"""Bytes that a frame may have beyond a full batch."""
+from syncauth.server.socket import largest_frame
 
 SECONDS_TO_END: Final = 5
 """How long open sockets and requests may take to end after SIGTERM."""
+
+Drain = Callable[[], Awaitable[None]]
 
 
 @click.command()
@@ -100,15 +100,21 @@ def serve(
 class _Server(uvicorn.Server):
     """Uvicorn that tells when it is ready, and ends with exit code 0 on SIGTERM and SIGINT."""
 
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, url: str, drain: Drain) -> None:
         super().__init__(config)
         self._url = url
+        self._drain = drain
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             click.echo(json.dumps({"ready": True, "url": self._url}))
             sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Before uvicorn closes the sockets in its own way, without a goodbye.
+        await self._drain()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -139,12 +145,13 @@ async def _run(
         server_header=False,
         proxy_headers=behind_tls_proxy,
         ws="websockets-sansio",
-        ws_max_size=config.limits.batch_bytes + MESSAGE_OVERHEAD,
+        # A frame above the limit is answered with an error; far above it, it is not even read.
+        ws_max_size=2 * largest_frame(config.limits),
         ws_per_message_deflate=False,
         lifespan="on",
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
-    server = _Server(options, f"http://{place}:{port}")
+    server = _Server(options, f"http://{place}:{port}", app.state.drain)
     await server.serve(sockets=[door])
     if not server.started:
         raise click.exceptions.Exit(1)  # the reason was logged by the lifespan

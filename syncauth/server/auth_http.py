@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
 from syncauth.models import Secret
@@ -51,7 +51,7 @@ def answer_denied(denied: Denied) -> Response:
     return response
 
 
-def bearer(request: Request) -> Secret | Denied:
+def bearer(request: HTTPConnection) -> Secret | Denied:
     """Read the token of `Authorization: Bearer …` (RFC 6750 section 2.1)."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

@@ -13,9 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from syncauth.sansio.messages import Limits, TableShape
-from syncauth.server import hub_flow_rules as flow
-from syncauth.server import hub_inputs as inputs
-from syncauth.server import hub_token_rules as tokens
+from syncauth.server import hub_flow_rules as flow, hub_inputs as inputs, hub_token_rules as tokens
 from syncauth.server.hub_effects import CheckSessions, Effect
 from syncauth.server.hub_peer import Peer, TokenLife
 from syncauth.server.hub_roster import Roster
@@ -71,7 +69,7 @@ class Hub:
     def next_deadline(self) -> float | None:
         """Return the wall-clock second at which `DeadlineReached` is to come; None for never."""
         first = self._roster.next_deadline()
-        if first is None or self._checks_out:
+        if first is None or self._checks_out or not len(self._roster):
             return first
         return min(first, self._check_at)
 

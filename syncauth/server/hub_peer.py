@@ -1,6 +1,5 @@
 """
-One device's socket as the hub knows it: its stage, its token's life, and how far its pages have
-come.
+One device's socket as the hub knows it: its stage, its token's life, how far its pages are.
 
 Pages are pulled: the next one is read when something is new, none is being read, and at most one
 that was sent is unconfirmed. So nothing grows for a slow reader: it falls back to reading from

@@ -1,6 +1,5 @@
 """
-The open sockets: by number, by device, by session, by the partitions they read, and by what is
-due.
+The open sockets: by number, device, session and partitions, and by what is due.
 
 This module keeps indexes consistent and decides nothing; it must never do I/O.
 """

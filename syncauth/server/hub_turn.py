@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from syncauth.sansio.messages import Error, Goodbye, Limits, ServerMessage, TableShape
-from syncauth.sansio.sync_errors import CATALOGUE
-from syncauth.sansio.sync_errors import Close as CloseCode
+from syncauth.sansio.sync_errors import CATALOGUE, Close as CloseCode
 from syncauth.server.hub_effects import Close, Effect, Send
 from syncauth.server.hub_peer import Peer
 from syncauth.server.hub_roster import Roster

@@ -23,7 +23,7 @@ password_cost = "low"
 [tables.notes]
 """
 SCHEMA = """
-CREATE TABLE notes (
+CREATE TABLE IF NOT EXISTS notes (
     _partition TEXT NOT NULL,
     id TEXT NOT NULL,
     text TEXT,

@@ -1,0 +1,117 @@
+"""
+The whole server as an ASGI application: the account API and the sync socket on one SQLite file.
+
+Everything is put together here and nowhere else. What cannot be used (configuration, key, file)
+is told as a typed error before anything is served. The application's end closes all it holds;
+`app.state.drain` sends the devices away before. This module decides nothing at run time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.types import Lifespan
+
+from syncauth.errors import InvalidConfig
+from syncauth.interfaces import Clock, Randomness
+from syncauth.server.accounts import Accounts
+from syncauth.server.auth_api import ERROR_HANDLERS, AuthApi
+from syncauth.server.config import ServerConfig
+from syncauth.server.hub_driver import HubDriver
+from syncauth.server.issuer import Issuer, open_key
+from syncauth.server.passwords import Passwords
+from syncauth.server.socket import SyncEndpoint
+from syncauth.server.stores.sqlite import open_server_file
+from syncauth.server.stores.sqlite_accounts import SqliteAccounts
+from syncauth.server.stores.sqlite_rows import SqliteRows
+from syncauth.server.stores.thread import StoreThread
+
+DATABASE: Final = "server.db"
+
+RETRY_AFTER: Final = 1.0
+"""Seconds after which devices may come back when the server ends; each adds its own jitter."""
+
+SECONDS_TO_DRAIN: Final = 3.0
+
+
+def create_app(
+    config: ServerConfig, data_dir: Path, clock: Clock, randomness: Randomness
+) -> Starlette:
+    """Open the server's file in `data_dir` and return the application, ready to be served once.
+
+    Await `app.state.drain()` before the server closes its sockets, so that every device is told
+    to come back. The file is closed at the end of the application's lifespan.
+
+    Raises:
+        InvalidConfig: the schema file, a served table or a rule cannot be used.
+        FileCorrupt, StorageError: the signing key or the file cannot be used; neither was changed.
+    """
+    with contextlib.ExitStack() as undo:
+        issuer = Issuer(open_key(data_dir), config.app_id)
+        thread = StoreThread()
+        undo.callback(thread.close)
+        store, rows = thread.run_blocking(_open_stores, config, data_dir / DATABASE, thread, undo)
+        passwords = Passwords(config.login.password_cost)
+        undo.callback(passwords.close)
+        driver = HubDriver(
+            config.limits,
+            rows=rows,
+            accounts=store,
+            thread=thread,
+            issuer=issuer,
+            clock=clock,
+            randomness=randomness,
+        )
+        undo.callback(driver.end)
+        accounts = Accounts(
+            config,
+            store=store,
+            thread=thread,
+            issuer=issuer,
+            passwords=passwords,
+            clock=clock,
+            randomness=randomness,
+            on_revoked=driver.revoked,
+        )
+        endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
+        app = Starlette(
+            routes=[*AuthApi(config, accounts).routes(), endpoint.route()],
+            exception_handlers=dict(ERROR_HANDLERS),
+            lifespan=_lifespan(undo.pop_all()),
+        )
+    app.state.drain = lambda: driver.drain(RETRY_AFTER, SECONDS_TO_DRAIN)
+    return app
+
+
+def _open_stores(
+    config: ServerConfig, path: Path, thread: StoreThread, undo: contextlib.ExitStack
+) -> tuple[SqliteAccounts, SqliteRows]:
+    """Open the file and both stores on its one connection; runs in the store thread."""
+    try:
+        schema = config.schema.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfig(
+            "the schema file cannot be read",
+            setting="server.schema",
+            why=str(error),
+            remedy="Give the path of an SQL file in UTF-8",
+        ) from error
+    connection = open_server_file(path, schema)
+    undo.callback(thread.run_blocking, connection.close)
+    accounts = SqliteAccounts(connection)
+    return accounts, SqliteRows(connection, config, accounts)
+
+
+def _lifespan(held: contextlib.ExitStack) -> Lifespan[Starlette]:
+    """Return a lifespan that closes at its end what the application holds."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        with held:
+            yield
+
+    return lifespan
