@@ -22,7 +22,7 @@ from syncauth.errors import InvalidMessage
 from syncauth.interfaces import Clock
 from syncauth.sansio import messages
 from syncauth.server import hub_inputs as inputs
-from syncauth.server.answers import Denied
+from syncauth.server.answers import ACCESS_EXPIRED, INVALID_ACCESS, Denied
 from syncauth.server.auth_api import BASE
 from syncauth.server.auth_http import answer_denied, bearer
 from syncauth.server.config import ServerConfig, ServerLimits
@@ -41,8 +41,6 @@ SECONDS_TO_CLOSE: Final = 5
 NO_SUCH_APP: Final = Denied(
     404, "AppNotFound", "cannot find app using the client app id of the request"
 )
-TOKEN_INVALID: Final = Denied(401, "InvalidSession", "invalid session: access token is not valid")
-TOKEN_EXPIRED: Final = Denied(401, "InvalidSession", "invalid session: access token expired")
 UPGRADE_NEEDED: Final = Denied(
     426, "ProtocolMismatch", f"this server speaks the subprotocol {messages.SUBPROTOCOL}"
 )
@@ -156,7 +154,7 @@ class SyncEndpoint:
             return token
         claims = self._issuer.verify_access(token, self._clock.wall())
         if isinstance(claims, TokenFault):
-            return TOKEN_EXPIRED if claims is TokenFault.EXPIRED else TOKEN_INVALID
+            return ACCESS_EXPIRED if claims is TokenFault.EXPIRED else INVALID_ACCESS
         if messages.SUBPROTOCOL not in websocket.scope["subprotocols"]:
             return UPGRADE_NEEDED
         return claims
