@@ -27,7 +27,7 @@ class Announcer:
     """Takes events from the driver and hands them to whoever asked for them."""
 
     def __init__(self, deliver: Deliver | None = None) -> None:
-        """`deliver` takes a callable and runs it where plain handlers belong, such as the GUI thread."""
+        """Use `deliver`, if given, to run plain handlers where they belong: the GUI thread."""
         self._deliver = deliver
         self._handlers: dict[type[Event], list[Handler]] = {}
         self._streams: set[asyncio.Queue[Event | None]] = set()
@@ -79,7 +79,7 @@ class Announcer:
             error: Exception | None = None
             try:
                 handler(event)
-            except Exception as raised:
+            except Exception as raised:  # noqa: BLE001 - handed to whoever awaits `done`
                 error = raised
             loop.call_soon_threadsafe(settle, error)
 

@@ -265,7 +265,7 @@ class App:
         return handler
 
     def on_sync_error(self, handler: _Handler) -> _Handler:
-        """Call this handler with a `SyncErrorRaised` for every error of sync that is worth showing."""
+        """Call this handler with a `SyncErrorRaised` for every error that is worth showing."""
         self._announcer.on(SyncErrorRaised, handler)
         return handler
 

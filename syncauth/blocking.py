@@ -1,6 +1,5 @@
 """
-The same verbs for threads and GUI programs: one thread that owns one event loop, and an `App` on
-it.
+The same verbs for threads and GUI programs: one thread that owns one loop, and an `App` on it.
 
 Every verb may be called from any thread but that one. Handlers that are plain functions run in a
 worker thread, or wherever `deliver` takes them. Nothing is implemented here: each verb is the one

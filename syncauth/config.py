@@ -77,7 +77,7 @@ def check_server(url: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name means this machine (RFC 6761 section 6.3, RFC 4291 section 2.5.3)."""
+    """Tell whether a host name means this machine (RFC 6761 section 6.3, RFC 4291 2.5.3)."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -190,7 +190,7 @@ class Driver:
 
     # --- starting effects ------------------------------------------------------------------------
 
-    def _start(self, effect: Effect) -> None:
+    def _start(self, effect: Effect) -> None:  # noqa: C901 - one case for each effect
         match effect:
             case Settle():
                 self._settle(effect)
@@ -263,5 +263,5 @@ class Driver:
 
     async def _finish_erasing(self) -> None:
         """Truncate the store's log; while another process reads, try again."""
-        while not self._store.finish_erasing():
+        while not self._store.finish_erasing():  # noqa: ASYNC110 - nobody tells when it has read
             await asyncio.sleep(ERASE_RETRY_SECONDS)

@@ -142,7 +142,7 @@ class ReloginRequiredError(AuthError):
     """The refresh token has ended; this needs a new login. Local reads and writes go on."""
 
     def __init__(self, *, reason: str) -> None:
-        """Keep the reason of the episode: expired, revoked, user_disabled, user_removed, …"""
+        """Keep the reason of the episode, for instance expired, revoked or user_disabled."""
         self.reason = reason
         super().__init__(
             "the session has ended", why=reason, remedy="Log in again; unsent changes are kept"
@@ -269,7 +269,7 @@ class FileTooNew(StorageError):
 
 
 class FileNotOurs(StorageError):
-    """The file belongs to another user, app or server, or is a copy of another device's file (I12)."""
+    """The file is of another user, app or server, or a copy of another device's file (I12)."""
 
 
 class FileInUse(StorageError):

@@ -97,10 +97,10 @@ class OpenReplica:
         return await asyncio.wrap_future(self._opened.dead_letters())
 
     async def wait_uploaded(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - a documented verb
-        """Wait until every change committed before this call is at the server, or was refused by it.
+        """Wait until every change committed before this call is at the server, or refused by it.
 
         Args:
-            timeout: seconds to wait at most; None waits as long as it takes, also through a relogin.
+            timeout: seconds to wait at most; None waits as long as it takes, even for a relogin.
 
         Raises:
             WaitTimedOut: there are still changes waiting; they are kept and sent later.
@@ -109,7 +109,7 @@ class OpenReplica:
         await self._within(timeout, self._uploaded(), "changes are still waiting")
 
     async def wait_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - a documented verb
-        """Wait until everything here is at the server, and everything the server had by then is here.
+        """Wait until everything here is at the server, and everything it had by then is here.
 
         Args:
             timeout: seconds to wait at most; None waits as long as it takes.

@@ -1,6 +1,7 @@
 """
-What the driver needs from the outside, as protocols: each has a real implementation and one in
-`testing`.
+What the driver needs from the outside, as protocols.
+
+Each has a real implementation and one in `testing`.
 
 The asynchronous ones (`IdentityProvider`, `SyncTransport`) talk to servers. The blocking ones
 (`CredentialStore`, `Replica`) are called by the driver where it has decided that they may block.
@@ -76,7 +77,7 @@ class IdentityProvider(Protocol):
 
     @property
     def repeat_safe(self) -> bool:
-        """Whether a refresh whose answer was lost may be repeated with the same refresh id at any time."""
+        """Whether a refresh whose answer was lost may be repeated with the same refresh id."""
         ...
 
     async def aclose(self) -> None:
@@ -204,18 +205,18 @@ class Replica(Protocol):
         ...
 
     def cut(self, *, rows: int, size: int) -> Batch | None:
-        """Move the oldest unsent changes in flight as the next batch, or return None if there are none.
+        """Move the oldest unsent changes in flight as the next batch; None if there are none.
 
-        At most `rows` changes and about `size` bytes; committed with synchronous=FULL before it returns.
+        At most `rows` changes and about `size` bytes, committed with synchronous=FULL.
         """
         ...
 
     def batches_in_flight(self, after: int) -> Sequence[Batch]:
-        """Return the batches in flight above number `after`, in order, with the very bytes they had."""
+        """Return the batches in flight above number `after`, in order, byte for byte."""
         ...
 
     def acknowledge(self, results: Sequence[BatchResult]) -> Acknowledged:
-        """Trim the batches named, put refused rows back and fill the dead letters, in one transaction.
+        """Trim the batches named, put refused rows back, fill the dead letters: one transaction.
 
         A result for a batch that is not in flight, or with another digest, raises `InvalidMessage`.
         """

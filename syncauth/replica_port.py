@@ -1,6 +1,5 @@
 """
-How the driver reaches one open replica: every call runs in the replica's own thread, in the order
-of the calls.
+How the driver reaches one open replica: every call runs in the replica's own thread, in order.
 
 An effect becomes one call; its answer, or the error it raised, becomes one input. This module
 decides nothing and knows no SQL.
@@ -33,7 +32,7 @@ Post = Callable[[Input], None]
 
 
 class Worker(Protocol):
-    """A thread that runs blocking calls one after the other, in the order in which they were submitted."""
+    """A thread that runs blocking calls one after the other, as they were submitted."""
 
     def submit(self, call: Callable[[], _Result]) -> Future[_Result]:
         """Queue a call and return at once."""
@@ -50,7 +49,7 @@ class ReplicaPort:
         self._loop = loop
 
     async def begin_connection(self) -> tuple[int, ReplicaState]:
-        """Durably raise the connection number and read the state behind everything submitted before."""
+        """Durably raise the connection number and read the state, after all calls before."""
 
         def begin() -> tuple[int, ReplicaState]:
             return self._replica.begin_connection(), self._replica.state()

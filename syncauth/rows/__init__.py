@@ -1,6 +1,5 @@
 """
-What a change to a row is: tables as SQLite knows them, capture triggers, exact values, stamps and
-lives.
+What a change to a row is: tables, capture triggers, exact values, stamps and lives.
 
 Used by the replica and by the server's stores; knows neither. Nothing here keeps state or opens a
 file, and nothing commits: every function works inside the transaction of its caller.

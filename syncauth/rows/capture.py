@@ -70,13 +70,13 @@ def remove(connection: sqlite3.Connection, tracked: Tracked) -> None:
 
 
 def drop_tables(connection: sqlite3.Connection, number: int) -> None:
-    """Drop the entries, the known rows and the notes of a table whose triggers have been removed."""
+    """Drop the entries, known rows and notes of a table whose triggers have been removed."""
     for name in (capture_table(number), rows_table(number), replaced_table(number)):
         connection.execute(f"DROP TABLE IF EXISTS {name}")
 
 
 def missing(connection: sqlite3.Connection, tracked: Tracked) -> list[str]:
-    """Name the tables, indexes and triggers of a table's capture that are absent or not what they must be."""
+    """Name what of a table's capture (tables, indexes, triggers) is absent or was changed."""
     number = tracked.number
     wanted = {
         "table": [rows_table(number), capture_table(number), replaced_table(number)],

@@ -71,18 +71,26 @@ def record_gone(pieces: Pieces, maker: str | None) -> list[str]:
     )
     return [
         NEXT_ENTRY,
-        f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
-        f" SELECT c.entry + row_number() OVER (ORDER BY n.rowid), 'delete',"
-        f" c.hlc + row_number() OVER (ORDER BY n.rowid), n.life, {keys} FROM _sync_clock AS c,"
-        f" (SELECT n.rowid, {keys}, ifnull((SELECT substr(r.lives, 1, 32) FROM {pieces.rows} AS r"
-        f" WHERE {at_note.format('r.')}), (SELECT e.life {of_note} = 'insert')) AS life"
-        f" FROM {pieces.notes} AS n WHERE {gone} AND NOT EXISTS (SELECT 1 {of_note} = 'delete')) AS n"
-        " WHERE c.id = 1 AND n.life IS NOT NULL",
-        f"UPDATE _sync_clock SET entry = entry + (SELECT count(*) FROM {pieces.notes}),"
-        f" hlc = hlc + (SELECT count(*) FROM {pieces.notes}) WHERE id = 1",
-        f"DELETE FROM {pieces.capture} WHERE entry IN (SELECT e.entry FROM {pieces.notes} AS n"
-        f" CROSS JOIN {pieces.capture} AS e WHERE {gone} AND {at_note.format('e.')}"
-        " AND e.batch IS NULL AND e.kind <> 'delete')",
+        (
+            f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
+            f" SELECT c.entry + row_number() OVER (ORDER BY n.rowid), 'delete',"
+            f" c.hlc + row_number() OVER (ORDER BY n.rowid), n.life, {keys} FROM _sync_clock AS c,"
+            f" (SELECT n.rowid, {keys}, ifnull((SELECT substr(r.lives, 1, 32)"
+            f" FROM {pieces.rows} AS r WHERE {at_note.format('r.')}),"
+            f" (SELECT e.life {of_note} = 'insert')) AS life"
+            f" FROM {pieces.notes} AS n"
+            f" WHERE {gone} AND NOT EXISTS (SELECT 1 {of_note} = 'delete')) AS n"
+            " WHERE c.id = 1 AND n.life IS NOT NULL"
+        ),
+        (
+            f"UPDATE _sync_clock SET entry = entry + (SELECT count(*) FROM {pieces.notes}),"
+            f" hlc = hlc + (SELECT count(*) FROM {pieces.notes}) WHERE id = 1"
+        ),
+        (
+            f"DELETE FROM {pieces.capture} WHERE entry IN (SELECT e.entry FROM {pieces.notes} AS n"
+            f" CROSS JOIN {pieces.capture} AS e WHERE {gone} AND {at_note.format('e.')}"
+            " AND e.batch IS NULL AND e.kind <> 'delete')"
+        ),
     ]
 
 
@@ -102,15 +110,22 @@ def record_replacement(pieces: Pieces, maker: str | None) -> list[str]:
         )
     return [
         NEXT_ENTRY,
-        f"DELETE FROM {pieces.capture} WHERE {pieces.at_key_of('NEW')} AND batch IS NULL"
-        f" AND kind <> 'insert' AND {noted}",
-        f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
-        f" SELECT n.entry, 'insert', n.hlc, n.life, {pieces.key_of('NEW')} FROM {pieces.notes} AS n"
-        f" WHERE {of_note} AND n.entry IS NOT NULL"
-        f" AND NOT EXISTS (SELECT 1 FROM {pieces.capture} AS e WHERE e.entry = n.entry)",
-        f"INSERT INTO {pieces.capture} (entry, kind, hlc, {pieces.keys}, {', '.join(masks)})"
-        f" SELECT c.entry, 'update', c.hlc, {pieces.key_of('NEW')}, {', '.join(values)}"
-        f" FROM _sync_clock AS c, {pieces.notes} AS n WHERE c.id = 1 AND {of_note} AND n.entry IS NULL",
+        (
+            f"DELETE FROM {pieces.capture} WHERE {pieces.at_key_of('NEW')} AND batch IS NULL"
+            f" AND kind <> 'insert' AND {noted}"
+        ),
+        (
+            f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
+            f" SELECT n.entry, 'insert', n.hlc, n.life, {pieces.key_of('NEW')}"
+            f" FROM {pieces.notes} AS n WHERE {of_note} AND n.entry IS NOT NULL"
+            f" AND NOT EXISTS (SELECT 1 FROM {pieces.capture} AS e WHERE e.entry = n.entry)"
+        ),
+        (
+            f"INSERT INTO {pieces.capture} (entry, kind, hlc, {pieces.keys}, {', '.join(masks)})"
+            f" SELECT c.entry, 'update', c.hlc, {pieces.key_of('NEW')}, {', '.join(values)}"
+            f" FROM _sync_clock AS c, {pieces.notes} AS n"
+            f" WHERE c.id = 1 AND {of_note} AND n.entry IS NULL"
+        ),
     ]
 
 
@@ -138,7 +153,9 @@ def _in_the_way(pieces: Pieces, maker: str | None) -> list[str]:
     """
     info = pieces.tracked.info
     columns = {column.name: column for column in (*info.key, *info.columns)}
-    key_index = UniqueIndex("", tuple((name, "BINARY") for name in info.key_names), None, False)
+    key_index = UniqueIndex(
+        "", tuple((name, "BINARY") for name in info.key_names), None, on_expression=False
+    )
     found = []
     for index in (key_index, *info.unique):
         parts = [f"({index.condition}\n)"] if index.condition else []
@@ -189,8 +206,10 @@ def _base(pieces: Pieces, name: str) -> str:
         " AND u.batch IS NULL AND u.kind = 'update'"
     )
     return (
-        f"CASE WHEN typeof({value}) = 'integer' AND NOT EXISTS (SELECT 1 {unsent} AND u.m{word} & {bit})"
-        f" THEN {value} - ifnull((SELECT u.d{column_id} {unsent} AND u.d{column_id} IS NOT NULL), 0) END"
+        f"CASE WHEN typeof({value}) = 'integer'"
+        f" AND NOT EXISTS (SELECT 1 {unsent} AND u.m{word} & {bit})"
+        f" THEN {value} - ifnull((SELECT u.d{column_id} {unsent}"
+        f" AND u.d{column_id} IS NOT NULL), 0) END"
     )
 
 

@@ -104,6 +104,6 @@ def changed(name: str) -> str:
 
 
 def any_of(conditions: list[str], *, operator: str = " OR ") -> str:
-    """Join conditions in groups, so that no expression of a wide table grows too deep for SQLite (1,000)."""
+    """Join conditions in groups, so that no expression grows too deep for SQLite (1,000)."""
     groups = [operator.join(conditions[at : at + 50]) for at in range(0, len(conditions), 50)]
     return operator.join(f"({group})" for group in groups) or "0"

@@ -25,7 +25,7 @@ CLOCK_SQL: Final = (
     fixed_ms INTEGER,
     applying INTEGER NOT NULL
 )""",
-    "INSERT INTO _sync_clock SELECT 1, 0, 0, 0, NULL, 0 WHERE NOT EXISTS (SELECT 1 FROM _sync_clock)",
+    "INSERT OR IGNORE INTO _sync_clock VALUES (1, 0, 0, 0, NULL, 0)",
 )
 """The clock of a file and its one row.
 
@@ -66,7 +66,7 @@ class Tracked:
 
     @property
     def key_names(self) -> tuple[str, ...]:
-        """The names of the key columns in our own tables: k0, k1, …"""
+        """The names of the key columns in our own tables: k0, k1 and so on."""
         return tuple(f"k{place}" for place in range(len(self.info.key)))
 
 

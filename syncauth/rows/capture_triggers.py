@@ -4,7 +4,7 @@ The AFTER triggers that write the outbox: insert, update, change of key, delete.
 Theory of operation. Every change of a row becomes at most one entry, and the unsent entries of one
 row are kept in a normal form:
 
-    insert                  one entry; it reads the whole row at the cut, so later edits need no entry
+    insert                  one entry, which reads the row at the cut: later edits need no entry
     update…                 each column (or delta) in the newest entry that wrote it, in no other
     delete                  one entry, alone
     delete, then insert     one insert entry, whose `life` is the life that it ends
@@ -100,8 +100,10 @@ def _record_first_insert(pieces: Pieces) -> list[str]:
     """A key that nobody knows has a row: it starts a life and ends none."""
     return [
         NEXT_ENTRY,
-        f"INSERT INTO {pieces.capture} (entry, kind, hlc, {pieces.keys})"
-        f" SELECT entry, 'insert', hlc, {pieces.key_of('NEW')} FROM _sync_clock WHERE id = 1",
+        (
+            f"INSERT INTO {pieces.capture} (entry, kind, hlc, {pieces.keys})"
+            f" SELECT entry, 'insert', hlc, {pieces.key_of('NEW')} FROM _sync_clock WHERE id = 1"
+        ),
     ]
 
 
@@ -117,11 +119,13 @@ def _record_insert(pieces: Pieces, maker: str | None) -> list[str]:
     )
     return [
         NEXT_ENTRY,
-        f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
-        f" SELECT entry, 'insert', hlc,"
-        f" ifnull((SELECT life FROM {pieces.capture} WHERE {unsent_delete}),"
-        f" (SELECT substr(lives, 1, 32) FROM {pieces.rows} WHERE {pieces.at_key_of('NEW')})),"
-        f" {pieces.key_of('NEW')} FROM _sync_clock WHERE id = 1 AND {new}",
+        (
+            f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
+            f" SELECT entry, 'insert', hlc,"
+            f" ifnull((SELECT life FROM {pieces.capture} WHERE {unsent_delete}),"
+            f" (SELECT substr(lives, 1, 32) FROM {pieces.rows} WHERE {pieces.at_key_of('NEW')})),"
+            f" {pieces.key_of('NEW')} FROM _sync_clock WHERE id = 1 AND {new}"
+        ),
         f"DELETE FROM {pieces.capture} WHERE {unsent_delete} AND {new}",
     ]
 
@@ -130,9 +134,11 @@ def _record_first_delete(pieces: Pieces) -> list[str]:
     """A row without unsent entries is gone: the life that the server knows is deleted."""
     return [
         NEXT_ENTRY,
-        f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
-        f" SELECT entry, 'delete', hlc, substr(lives, 1, 32), {pieces.key_of('OLD')}"
-        f" FROM _sync_clock, {pieces.rows} WHERE id = 1 AND {pieces.at_key_of('OLD')}",
+        (
+            f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
+            f" SELECT entry, 'delete', hlc, substr(lives, 1, 32), {pieces.key_of('OLD')}"
+            f" FROM _sync_clock, {pieces.rows} WHERE id = 1 AND {pieces.at_key_of('OLD')}"
+        ),
     ]
 
 
@@ -143,13 +149,18 @@ def _record_delete(pieces: Pieces) -> list[str]:
     """
     return [
         NEXT_ENTRY,
-        f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
-        f" SELECT entry, 'delete', hlc, known.life, {pieces.key_of('OLD')} FROM _sync_clock, (SELECT ifnull("
-        f"(SELECT substr(lives, 1, 32) FROM {pieces.rows} WHERE {pieces.at_key_of('OLD')}),"
-        f" (SELECT life FROM {pieces.capture} WHERE {pieces.unsent('OLD', 'insert')})) AS life) AS known"
-        " WHERE id = 1 AND known.life IS NOT NULL",
-        f"DELETE FROM {pieces.capture}"
-        f" WHERE {pieces.at_key_of('OLD')} AND batch IS NULL AND kind <> 'delete'",
+        (
+            f"INSERT INTO {pieces.capture} (entry, kind, hlc, life, {pieces.keys})"
+            f" SELECT entry, 'delete', hlc, known.life, {pieces.key_of('OLD')} FROM _sync_clock,"
+            f" (SELECT ifnull((SELECT substr(lives, 1, 32) FROM {pieces.rows}"
+            f" WHERE {pieces.at_key_of('OLD')}), (SELECT life FROM {pieces.capture}"
+            f" WHERE {pieces.unsent('OLD', 'insert')})) AS life) AS known"
+            " WHERE id = 1 AND known.life IS NOT NULL"
+        ),
+        (
+            f"DELETE FROM {pieces.capture}"
+            f" WHERE {pieces.at_key_of('OLD')} AND batch IS NULL AND kind <> 'delete'"
+        ),
     ]
 
 

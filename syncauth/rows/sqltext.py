@@ -1,6 +1,7 @@
 """
-The little SQL text that must be read because no pragma tells it: quoting, collations, partial
-indexes.
+The little SQL text that must be read because no pragma tells it.
+
+That is quoting, collations and the conditions of partial indexes.
 
 Reads statements that SQLite itself has accepted and stored, so it need not judge them. It must
 never be used to build SQL out of values.
@@ -8,6 +9,7 @@ never be used to build SQL out of values.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -58,7 +60,7 @@ def declared_collations(create_table: str) -> dict[str, str]:
     found = {}
     for definition in _split(create_table):
         words = [text for text, depth in definition if depth == 1]
-        for word, following in zip(words, words[1:], strict=False):
+        for word, following in itertools.pairwise(words):
             if word.upper() == "COLLATE":
                 found[_unquoted(words[0])] = _unquoted(following)
     return found
@@ -87,7 +89,7 @@ def _tokens(sql: str) -> Iterator[tuple[int, str, int]]:
 
 
 def _split(create_table: str) -> list[list[tuple[str, int]]]:
-    """Return the definitions between the outer parentheses of CREATE TABLE, as tokens with depth."""
+    """Return the definitions between the outer parentheses of CREATE TABLE, as tokens."""
     definitions: list[list[tuple[str, int]]] = [[]]
     for _, text, depth in _tokens(create_table):
         if depth == 0:

@@ -67,7 +67,8 @@ def _check_key(info: TableInfo, spec: TableSpec) -> None:
             raise _refuse(
                 info,
                 "key_without_type",
-                f"the key column {column.name!r} has no declared type, so that 1 and '1' are two keys",
+                f"the key column {column.name!r} has no declared type,"
+                " so that 1 and '1' are two keys",
                 "Declare its type, for instance TEXT",
             )
         if collation != "BINARY" or column.collation != "BINARY":
@@ -82,11 +83,11 @@ def _check_key(info: TableInfo, spec: TableSpec) -> None:
             raise _refuse(
                 info,
                 "nullable_key",
-                f"the key column {column.name!r} may be NULL: outside WITHOUT ROWID and STRICT tables"
-                " SQLite allows that in a primary key, any number of times",
-                f"Declare it NOT NULL; with sqlite-utils db[{info.name!r}].create(…, "
-                f"pk={_pk(info)}, not_null={{{', '.join(map(repr, info.key_names))}}}), or for a table that"
-                f" is there db[{info.name!r}].transform(not_null={{{', '.join(map(repr, info.key_names))}}})",
+                f"the key column {column.name!r} may be NULL: outside WITHOUT ROWID and STRICT"
+                " tables SQLite allows that in a primary key, any number of times",
+                "Declare it NOT NULL; with sqlite-utils"
+                f" db[{info.name!r}].create(…, pk={_pk(info)}, {_not_null(info)}),"
+                f" or for a table that is there db[{info.name!r}].transform({_not_null(info)})",
             )
     if info.rowid_key and not spec.key_by_app:
         raise _refuse(
@@ -102,14 +103,18 @@ def _pk(info: TableInfo) -> str:
     return repr(info.key_names[0]) if len(info.key) == 1 else repr(info.key_names)
 
 
+def _not_null(info: TableInfo) -> str:
+    return f"not_null={{{', '.join(map(repr, info.key_names))}}}"
+
+
 def _check_indexes(info: TableInfo, _: TableSpec) -> None:
     for index in info.unique:
         if index.on_expression:
             raise _refuse(
                 info,
                 "expression_index",
-                f"the unique index {index.name!r} is on an expression, so that rows which REPLACE removes"
-                " cannot be foretold",
+                f"the unique index {index.name!r} is on an expression,"
+                " so that rows which REPLACE removes cannot be foretold",
                 "Add a generated column with the expression and put the unique index on it",
             )
 

@@ -78,7 +78,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class SyncWaiter:
-    """A `wait_synced` that waits for answer number `needed` on this link, or the first on the next one."""
+    """A `wait_synced` that waits for answer `needed` of this link, or the first of the next."""
 
     request: int
     link: int | None

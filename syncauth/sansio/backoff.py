@@ -1,6 +1,5 @@
 """
-How long to wait before the next attempt: exponential, full jitter, never sooner than the peer
-asked.
+How long to wait before the next attempt: exponential, full jitter, no sooner than asked.
 
 Full jitter draws evenly between nothing and the ceiling of the attempt, so that many devices which
 lost the same server do not come back together. This module must never draw chance itself.

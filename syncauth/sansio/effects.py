@@ -93,7 +93,7 @@ class PutLogout:
 
 @dataclass(frozen=True, slots=True)
 class PutRevocation:
-    """Keep the refresh token of a session that must not live (a login that came too late) to be revoked."""
+    """Keep, to be revoked, the refresh token of a session that must not live: a late login."""
 
     refresh_token: Secret
 

@@ -9,17 +9,17 @@ nothing was adopted.
 Session and connection are two machines that know nothing of each other. They meet here, in
 `_couple`, and nowhere else:
 
-    session             the connection                                    the open socket
-    logged_out          stopped                                           is closed
-    refresh_expired     paused (relogin_required)                         is closed, before the hook runs
-    active              runs, unless another reason pauses it             is offered a newer access token
-    refreshing          runs; a new socket waits for the token            stays, pushes while its life lasts
+    session            the connection                            the open socket
+    logged_out         stopped                                   is closed
+    refresh_expired    paused (relogin_required)                 is closed, before the hook runs
+    active             runs, unless another reason pauses it     is offered a newer access token
+    refreshing         runs; a new socket waits for the token    stays, pushes while its life lasts
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from typing import Final
 
 from syncauth.errors import NotLoggedInError, SyncAuthError
 from syncauth.events import Event
@@ -32,6 +32,7 @@ from syncauth.sansio import (
     link_rules,
     session_rules,
     start_rules,
+    user_rules,
 )
 from syncauth.sansio.accounts import Account
 from syncauth.sansio.connection import CONNECTION_TABLE, ConnectionTrigger
@@ -45,11 +46,9 @@ from syncauth.sansio.effects import (
     Settle,
     StoreWrite,
 )
-from syncauth.sansio.inputs import Input, Moment, UserInput
+from syncauth.sansio.inputs import Input, Moment
 from syncauth.sansio.session import SESSION_TABLE, SessionTrigger
 from syncauth.sansio.statemachine import StateMachine
-
-_USABLE_SESSIONS: Final = (SessionState.ACTIVE, SessionState.REFRESHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,7 @@ class _Deciding:
             common,
         )
 
-    def _dispatch(self, happening: Input) -> None:
+    def _dispatch(self, happening: Input) -> None:  # noqa: C901 - one case for each input
         match happening:
             case inputs.Started():
                 self._started(happening)
@@ -207,58 +206,14 @@ class _Deciding:
                 self._all()
             case inputs.NetworkChanged():
                 for draft in self._all():
-                    _network_is_back(draft)
-                    _act_on_time(draft)
+                    user_rules.network_is_back(draft)
+                    user_rules.act_on_time(draft)
             case inputs.DeadlineReached():
                 self._deadline()
             case inputs.RevokeAnswered():
                 self._revoke_answered(happening)
             case _:
-                self._dispatch_to_user(happening)
-
-    def _dispatch_to_user(self, happening: UserInput) -> None:
-        draft = self._draft(inputs.user_of(happening))
-        online = draft.account.online
-        match happening:
-            case inputs.ReplicaOpened():
-                draft.change(replica=happening.state, written=True)
-            case inputs.ReplicaClosing():
-                waiting = (*draft.account.when_stopped, happening.request)
-                draft.change(replica=None, when_stopped=waiting)
-            case inputs.ReplicaWritten():
-                flow_rules.written(draft)
-            case inputs.SyncWanted():
-                flow_rules.sync_wanted(draft, happening)
-            case inputs.HookReturned():
-                hook_rules.returned(draft, happening.episode)
-            case inputs.ReloginAsked():
-                hook_rules.call_again(draft)
-            case inputs.RefreshAnswered():
-                session_rules.refresh_answered(draft, happening)
-            case inputs.SocketOpened():
-                link_rules.opened(draft, happening)
-            case inputs.SocketLost():
-                link_rules.lost(draft, happening)
-            case inputs.MessageReceived():
-                link_rules.received(draft, happening)
-            case inputs.ReplicaRead():
-                flow_rules.replica_read(draft, happening)
-            case inputs.ReplicaPrepared():
-                link_rules.prepared(draft, happening)
-            case inputs.BatchCut():
-                flow_rules.batch_cut(draft, happening)
-            case inputs.InFlightLoaded():
-                flow_rules.in_flight_loaded(draft, happening)
-            case inputs.BatchesAcknowledged():
-                flow_rules.batches_acknowledged(draft, happening)
-            case inputs.ChangesApplied():
-                flow_rules.changes_applied(draft, happening)
-            case inputs.ReplicaFailed():
-                link_rules.replica_failed(draft, happening)
-            case _:
-                assert_never(happening)
-        if draft.account.online and not online:
-            _network_is_back(draft)
+                user_rules.decide(self._draft(inputs.user_of(happening)), happening)
 
     # --- what concerns more than one user --------------------------------------------------------
 
@@ -295,7 +250,9 @@ class _Deciding:
         if login.user_id in self._seats:
             draft = self._draft(login.user_id)
         else:
-            account = Account(login.user_id, login.device_id, 0, True, login.profile)
+            account = Account(
+                login.user_id, login.device_id, 0, current=True, profile=login.profile
+            )
             draft = self._open(account, SessionState.LOGGED_OUT)
         session_rules.logged_in(draft, login)
         draft.change(paused=draft.account.paused - {PauseReason.INCOMPATIBLE})
@@ -328,7 +285,7 @@ class _Deciding:
 
     def _deadline(self) -> None:
         for draft in self._all():
-            _act_on_time(draft)
+            user_rules.act_on_time(draft)
         revoke_at = self._common.revoke_at
         if revoke_at is not None and self._now.monotonic >= revoke_at:
             self._common = replace(self._common, revoke_at=None)
@@ -408,18 +365,3 @@ _RENEWING: Final = (
     SessionTrigger.LOG_IN,
     SessionTrigger.LOGGED_IN_ELSEWHERE,
 )
-
-
-def _network_is_back(draft: Draft) -> None:
-    """A sign of the network: end every wait that was for it."""
-    draft.change(online=True)
-    session_rules.network_is_back(draft)
-    link_rules.network_is_back(draft)
-    hook_rules.network_is_back(draft)
-
-
-def _act_on_time(draft: Draft) -> None:
-    """Do what the session has planned, if its time has come."""
-    at = session_rules.refresh_due_at(draft.account, draft.session)
-    if at is not None and draft.now.monotonic >= at and draft.session in _USABLE_SESSIONS:
-        session_rules.want_refresh(draft, SessionTrigger.REFRESH_DUE)

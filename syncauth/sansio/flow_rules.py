@@ -1,6 +1,5 @@
 """
-How changes flow over a welcomed link: cut, push, acknowledge, apply, and the questions of
-`wait_synced`.
+How changes flow over a welcomed link: cut, push, acknowledge, apply, answer `wait_synced`.
 
 Nothing is pushed after the life that the server told has run out, nor while it refuses the token
 (I3); batches leave in the order of their numbers, as many at once as the window allows, and are

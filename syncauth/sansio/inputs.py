@@ -1,6 +1,5 @@
 """
-What can happen: the one vocabulary of things that reach the engine, from the app, the outside and
-the clock.
+What can happen: the one vocabulary of what the app, the outside and the clock tell the engine.
 
 An answer to an effect carries the effect's `Ticket`; the engine drops it when the ticket is no
 longer current (I7). This vocabulary is closed; it has no behaviour.

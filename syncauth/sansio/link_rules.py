@@ -124,7 +124,7 @@ def _take(draft: Draft, message: Welcome | Renewed | Changes | Checkpoint | Push
 
 
 def _welcomed(draft: Draft, welcome: Welcome) -> None:
-    """Prepare the replica, take the results that were lost, and send again what the server has not."""
+    """Prepare the replica, take the results that were lost, resend what the server has not."""
     draft.fire(ConnectionTrigger.WELCOMED)
     now = draft.now
     draft.change(connect_attempts=0, connect_at=None, online=True, written=True, last_error=None)

@@ -10,12 +10,12 @@ A *section* holds changes of one kind to one table. Its rows are flat lists, so 
 handed to SQLite as they are:
 
     kind      who sends it   a row
-    insert    device         key…, entry, hlc, ends, value…            (ends: the life it replaces, or null)
-    update    device         key…, entry, hlc, life, value…, delta…    (deltas: integers to be added)
+    insert    device         key…, entry, hlc, ends, value…          (ends: life replaced, or null)
+    update    device         key…, entry, hlc, life, value…, delta…  (deltas: integers to be added)
     delete    device         key…, entry, hlc, life
-    row       server         key…, lives, stamp, stamps, value…        (the whole row as it is now)
-    gone      server         key…, lives, stamp                        (a tombstone)
-    exit      server         key…                                      (the row has left this partition)
+    row       server         key…, lives, stamp, stamps, value…      (the whole row as it is now)
+    gone      server         key…, lives, stamp                      (a tombstone)
+    exit      server         key…                                    (it has left this partition)
 
 `entry` is the outbox number of the change, `hlc` the integer of its hybrid logical clock. A *stamp*
 is the text of 16 hexadecimal digits of an HLC and the 16 of the device id, compared as text. A
@@ -239,7 +239,7 @@ class PushResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="p
 class Error(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="error"
 ):
-    """A code of the catalogue `syncauth.sansio.sync_errors`, the action it asks for, and what it is about.
+    """A code of the catalogue in `sync_errors`, the action it asks for, and what it is about.
 
     `last` tells, with `out_of_order`, the server's last batch; `retry_after` is in ms.
     """

@@ -195,7 +195,7 @@ def _deferred(draft: Draft, answer: Deferred) -> None:
 
 
 def _count_doubt(draft: Draft, answer: Deferred) -> None:
-    """After several answers that only something in between gives, over some minutes, tell the app once."""
+    """Tell the app once, after minutes of answers that only something in between gives."""
     refresh, now = draft.account.refresh, draft.now
     if not answer.doubtful:
         draft.change_refresh(doubtful=0, uncertain_told=False)

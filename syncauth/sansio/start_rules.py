@@ -1,6 +1,5 @@
 """
-From the credential store into memory: at the start, and when another process has written to the
-store.
+From the credential store into memory: at the start, and when another process has written there.
 
 What another process did is not judged again: it is adopted through the triggers made for it. A user
 that this process has never seen simply appears.

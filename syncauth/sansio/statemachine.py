@@ -1,6 +1,5 @@
 """
-The only door to `transitions`: a table of states and triggers, and a machine that can do nothing
-else.
+The only door to `transitions`: a table of states and triggers, and a machine that obeys it.
 
 `transitions` has sharp edges, each seen: a callback that raises leaves the state already moved; a
 trigger fired inside a callback re-enters; callbacks found by name ignore a typo; of two edges with

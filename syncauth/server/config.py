@@ -90,7 +90,7 @@ class LoginSettings:
     anonymous: bool = True
     email_password: bool = True
     non_rotating_sessions: bool = True
-    password_cost: PasswordCost = "owasp"
+    password_cost: PasswordCost = "owasp"  # noqa: S105 - how dear hashing is
 
 
 @dataclass(frozen=True, slots=True)

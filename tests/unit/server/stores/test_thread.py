@@ -63,7 +63,7 @@ def test_cancelled_caller_leaves_the_work_whole() -> None:
     async def story() -> None:
         thread = StoreThread()
         async with asyncio.timeout(10):
-            caller = asyncio.ensure_future(thread.run(work))
+            caller = asyncio.ensure_future(thread.run(work))  # noqa: TID251 - to be cancelled
             await asyncio.to_thread(began.wait, 10)
             caller.cancel()
             with pytest.raises(asyncio.CancelledError):
