@@ -70,6 +70,11 @@ class Device:
                 await self._edit(command["place"], command["column"], command["value"])
             case "delete":
                 await self._delete(command["place"])
+            case "ask_again":
+                self._app.request_relogin()
+            case "uploaded":
+                await self.replica.wait_uploaded(WAIT_SECONDS)
+                say("uploaded")
             case "synced":
                 await self.replica.wait_synced(WAIT_SECONDS)
                 say("synced", rows=_count(self.replica))
