@@ -74,6 +74,8 @@ class Hub:
         return min(first, self._check_at)
 
     def _opened(self, turn: Turn, happening: inputs.SocketOpened) -> None:
+        if not len(self._roster):
+            self._check_at = turn.now + RECHECK_SECONDS
         peer = Peer(
             happening.socket,
             happening.user_id,
