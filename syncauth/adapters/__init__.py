@@ -1,0 +1,3 @@
+"""
+TALK: one module for each thing outside, strangers to each other; wired together by the App alone.
+"""

@@ -1,0 +1,213 @@
+"""
+The shapes of the App Services HTTP API: an answer, read into tokens, logins, profiles and denials.
+
+This module must never know httpx or judge what an answer means (`http_judgement` does), and never
+put a body, a token or a password into a text: not even as the cause of an exception.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from syncauth.errors import InvalidToken
+from syncauth.models import ANONYMOUS_DEVICE, Identity, Login, Profile, Secret, TokenPair
+from syncauth.sansio.tokens import claims_of
+
+LONGEST_PATIENCE_SECONDS: Final = 3600.0
+"""No Retry-After is believed beyond this: it may come from something in between."""
+
+JSON: Final = "application/json"
+_DELTA_DIGITS: Final = 9
+_BEARER: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+_Shape = TypeVar("_Shape")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, read whole; `media_type` is lower case and without parameters.
+
+    `retry_after` in seconds, already bounded. The body may hold tokens and is not shown.
+    """
+
+    status: int
+    media_type: str
+    body: bytes = field(repr=False)
+    retry_after: float | None = None
+
+    @property
+    def granted(self) -> bool:
+        """Whether the status is a 2xx, each of which existing servers use."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No whole answer; `online` False when nobody answered at all."""
+
+    why: str
+    online: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """The error JSON of App Services: `code` is "" where only a text was given."""
+
+    code: str
+    text: str
+    reason: str
+
+
+class _Tokens(msgspec.Struct, frozen=True):
+    access_token: str
+    refresh_token: str | None = None
+    life_ms: int | None = None
+    expires_in: float | None = None
+
+
+class _Login(_Tokens, frozen=True, kw_only=True):
+    user_id: str
+    device_id: str = ANONYMOUS_DEVICE
+
+
+class _Identity(msgspec.Struct, frozen=True):
+    id: str
+    provider_type: str
+
+
+class _Profile(msgspec.Struct, frozen=True):
+    user_id: str
+    identities: list[_Identity] = []
+    data: dict[str, Any] = {}
+    type: str = "normal"
+
+
+class _Denial(msgspec.Struct, frozen=True):
+    error: str
+    error_code: str = ""
+    reason: str | None = None
+
+
+class Malformed(Exception):
+    """A granting answer has not the shape of the API; `why` names fields, never a value."""
+
+    def __init__(self, why: str) -> None:
+        """Keep what is wrong."""
+        self.why = why
+        super().__init__(why)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def read_retry_after(text: str | None, wall: float) -> float | None:
+    """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3), or None.
+
+    `wall` is the wall clock against which a date is counted. What cannot be read counts as absent.
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:_DELTA_DIGITS]) if len(text) <= _DELTA_DIGITS else math.inf
+    else:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - wall
+        except (ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_PATIENCE_SECONDS)
+
+
+def read_denial(answer: Answer) -> Denial | None:
+    """Return the error JSON of an answer, or None if it is not one."""
+    if answer.media_type != JSON:
+        return None
+    try:
+        body = msgspec.json.decode(answer.body, type=_Denial)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return Denial(body.error_code, body.error, body.reason or "")
+
+
+def read_login(answer: Answer) -> Login:
+    """Return whose the login is and its tokens; the profile is still empty.
+
+    Raises:
+        Malformed: the answer has not the shape of the API.
+    """
+    login = decode_json(answer, _Login)
+    if login.refresh_token is None:
+        raise Malformed("the answer to the login has no refresh token")
+    tokens = _pair(login, _checked(login.refresh_token))
+    return Login(login.user_id, login.device_id, tokens, Profile())
+
+
+def read_profile(answer: Answer, user_id: str) -> Profile:
+    """Return the profile of this user.
+
+    Raises:
+        Malformed: the answer has not the shape of the API, or is about another user.
+    """
+    whole = decode_json(answer, _Profile)
+    if whole.user_id != user_id:
+        raise Malformed("login and profile name different users")
+    identities = tuple(Identity(one.id, one.provider_type) for one in whole.identities)
+    return Profile(whole.type, identities, whole.data)
+
+
+def read_tokens(answer: Answer, presented: Secret) -> TokenPair:
+    """Return the renewed pair; `presented` stays the refresh token where none is given.
+
+    Raises:
+        Malformed: the answer has not the shape of the API.
+    """
+    told = decode_json(answer, _Tokens)
+    renewed = told.refresh_token
+    return _pair(told, presented if renewed is None else _checked(renewed))
+
+
+def decode_json(answer: Answer, shape: type[_Shape]) -> _Shape:
+    """Read the JSON body of an answer into `shape`.
+
+    Raises:
+        Malformed: it is not JSON, or not of this shape.
+    """
+    why = "the answer is not JSON"
+    if answer.media_type == JSON:
+        try:
+            return msgspec.json.decode(answer.body, type=shape)
+        except msgspec.ValidationError as error:
+            # The error names fields and types, never a value.
+            why = f"the answer has not the expected shape: {error}"
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            # Some of these hold the body: none may become the cause of what is raised.
+            pass
+    raise Malformed(why)
+
+
+def _pair(told: _Tokens, refresh: Secret) -> TokenPair:
+    access = _checked(told.access_token)
+    try:
+        claims = claims_of(access)
+    except InvalidToken as error:
+        raise Malformed(str(error)) from error
+    if told.life_ms is not None:
+        life = told.life_ms / 1000
+    elif told.expires_in is not None:
+        life = told.expires_in
+    else:
+        life = claims["exp"] - claims["iat"]
+    return TokenPair(access, refresh, max(0.0, float(life)))
+
+
+def _checked(text: str) -> Secret:
+    """Take a token only if it can travel in a header (RFC 6750 section 2.1)."""
+    if not _BEARER.fullmatch(text):
+        raise Malformed("a token holds characters that no token has")
+    return Secret(text)

@@ -1,0 +1,151 @@
+"""
+What an answer of the App Services HTTP API means for a session, a login or a revocation.
+
+A session ends by proof alone: a 401 in the error JSON of App Services that names one of a few
+codes. A bare 401 or 403, a redirect, HTML or an empty 200 is a proxy or a captive portal speaking,
+and judges nothing. This module must never do I/O, and never put a token or a password into a text.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from syncauth.adapters.http_answers import (
+    JSON,
+    Answer,
+    Denial,
+    Malformed,
+    Silence,
+    read_denial,
+    read_tokens,
+)
+from syncauth.errors import (
+    AccountNameInUse,
+    CredentialsRefused,
+    ServerBusy,
+    ServerUnreachable,
+    SyncAuthError,
+    UnexpectedAnswer,
+)
+from syncauth.models import (
+    Deferred,
+    Misconfigured,
+    RefreshAnswer,
+    Refused,
+    ReloginReason,
+    Renewed,
+    Secret,
+)
+
+LONGEST_TEXT: Final = 200
+_ENDS_A_SESSION: Final = {
+    "InvalidSession": ReloginReason.REVOKED,
+    "UserDisabled": ReloginReason.USER_DISABLED,
+    "UserNotFound": ReloginReason.USER_REMOVED,
+}
+_TOLD: Final = {
+    reason.value: reason
+    for reason in ReloginReason
+    if reason is not ReloginReason.ROTATION_ANSWER_LOST
+}
+_HEADER_LOST: Final = "no bearer token"
+"""What the bundled server says when a proxy on the way dropped the Authorization header."""
+
+_MISCONFIGURED: Final = frozenset({"AppNotFound", "BadRequest"})
+
+
+def judge_refresh(answer: Answer | Silence, presented: Secret) -> RefreshAnswer:
+    """Judge the answer to a refresh; `presented` stays valid where the server does not rotate."""
+    if isinstance(answer, Silence):
+        return Deferred(answer.why, online=answer.online)
+    if answer.granted:
+        return _judge_granted(answer, presented)
+    denial = read_denial(answer)
+    if denial is None:
+        return _defer(answer, doubtful=_is_doubtful(answer))
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        reason = _proven_end(denial)
+        if reason is not None:
+            return Refused(reason, f"the server says {denial.code}")
+        return _defer(answer, doubtful=True)
+    if denial.code in _MISCONFIGURED:
+        return Misconfigured(f"the server refuses the request itself: {denial.code}")
+    return _defer(answer, doubtful=answer.status == HTTPStatus.FORBIDDEN and not denial.code)
+
+
+def _judge_granted(answer: Answer, presented: Secret) -> RefreshAnswer:
+    try:
+        return Renewed(read_tokens(answer, presented))
+    except Malformed as error:
+        return Deferred(error.why, doubtful=answer.media_type != JSON)
+
+
+def _proven_end(denial: Denial) -> ReloginReason | None:
+    """Return why the session has ended, or None if this is no proof that it has."""
+    if denial.code not in _ENDS_A_SESSION or _HEADER_LOST in denial.text:
+        return None
+    if denial.code != "InvalidSession":
+        return _ENDS_A_SESSION[denial.code]
+    return _TOLD.get(denial.reason, ReloginReason.REVOKED)
+
+
+def judge_revoke(answer: Answer | Silence) -> bool:
+    """Tell whether a revocation is done: confirmed, or the session is proven to be no more."""
+    if isinstance(answer, Silence):
+        return False
+    if answer.granted:
+        # An empty 200 is what a captive portal gives; the API's empty answer is a 204.
+        return answer.status == HTTPStatus.NO_CONTENT or answer.media_type == JSON
+    denial = read_denial(answer)
+    if denial is None or answer.status != HTTPStatus.UNAUTHORIZED:
+        return False
+    return _proven_end(denial) is not None
+
+
+def _is_doubtful(answer: Answer) -> bool:
+    """Tell whether only something in between answers so: no error JSON, and no failing server."""
+    if answer.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
+        return True
+    overloaded = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+    return answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and not overloaded
+
+
+def _defer(answer: Answer, *, doubtful: bool) -> Deferred:
+    why = f"the answer was {answer.status}, which is no judgement on the session"
+    return Deferred(why, retry_after=answer.retry_after, doubtful=doubtful)
+
+
+def refusal(answer: Answer | Silence, *, secrets: tuple[Secret, ...] = ()) -> SyncAuthError:
+    """Return the error to raise for a login or registration that was not granted.
+
+    What the server says is quoted, unless it repeats one of `secrets`.
+    """
+    if isinstance(answer, Silence):
+        return ServerUnreachable("the server could not be reached", why=answer.why)
+    denial = read_denial(answer)
+    status = answer.status
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        return ServerBusy("the server is busy", retry_after=answer.retry_after)
+    if denial is None and _is_doubtful(answer):
+        what = "something between this device and the server answered"
+        why = f"HTTP {status} without the server's error JSON"
+        return ServerUnreachable(what, why=why, remedy="Look for a sign-in page of the network")
+    if denial is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        what = f"the server failed with HTTP {status}"
+        return ServerBusy(what, retry_after=answer.retry_after)
+    why = _quote(denial.text, secrets)
+    if denial.code == "AppNotFound":
+        what = "the server does not know this app"
+        return UnexpectedAnswer(what, status=status, why=why, remedy="Check the app id and URL")
+    if denial.code == "AccountNameInUse":
+        what = "the account cannot be made"
+        return AccountNameInUse(what, why=why, remedy="Log in, or take another name")
+    return CredentialsRefused(code=_quote(denial.code, secrets) or "AppUnknownError", why=why)
+
+
+def _quote(text: str, secrets: tuple[Secret, ...]) -> str:
+    """Return what the server said, bounded, or nothing if it repeats a secret."""
+    if any(secret.reveal() in text for secret in secrets if secret.reveal()):
+        return ""
+    return "".join(sign for sign in text if sign.isprintable())[:LONGEST_TEXT]
