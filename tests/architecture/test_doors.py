@@ -1,0 +1,70 @@
+"""Each library enters through named doors, so that it can be replaced there and nowhere else."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+
+from tests.support.source import ROOT, imports
+
+DOORS = {
+    "airportsdata": {"syncauth.demo.story"},
+    "argon2": {"syncauth.server.passwords"},
+    "click": {"syncauth.cli"},
+    "cryptography": {"syncauth.adapters.keys"},
+    "filelock": {"syncauth.adapters.locks"},
+    "httpx": {"syncauth.adapters.http_provider"},
+    "joserfc": {"syncauth.server.issuer"},
+    "keyring": {"syncauth.adapters.keys"},
+    "msgspec": {"syncauth"},  # the one codec of what is stored and sent
+    "sqlite_utils": {"syncauth.blocking", "syncauth.handles", "syncauth.replica"},
+    "starlette": {"syncauth.server"},
+    "transitions": {"syncauth.sansio.statemachine"},
+    "uvicorn": {"syncauth.cli.serve"},
+    "watchfiles": {"syncauth.adapters.watching"},
+    "websockets": {"syncauth.adapters.websocket"},
+}
+"""Library → the modules, or packages, that may import it."""
+
+
+def test_libraries_enter_through_their_doors() -> None:
+    """No module imports a library that has no door there."""
+    strays = {
+        f"{each.module} imports {each.name}"
+        for each in imports()
+        if each.library not in sys.stdlib_module_names
+        and each.library != "syncauth"
+        and not _is_at_a_door(each.module, DOORS.get(each.library, set()))
+    }
+
+    assert strays == set()
+
+
+def test_libraries_are_declared() -> None:
+    """Exactly the libraries that have a door are dependencies of the package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["server"], *extras["demo"]]
+    names = {re.split(r"[<>=\[;~! ]", line)[0] for line in declared}
+
+    assert {_import_name(name) for name in names} == set(DOORS)
+
+
+def test_the_server_takes_only_clock_and_randomness_from_the_interfaces() -> None:
+    """The other interfaces are the client's."""
+    taken = {
+        each.member
+        for each in imports()
+        if each.module.startswith("syncauth.server") and each.name == "syncauth.interfaces"
+    }
+
+    assert taken <= {"Clock", "Randomness"}
+
+
+def _is_at_a_door(module: str, doors: set[str]) -> bool:
+    return any(module == door or module.startswith(f"{door}.") for door in doors)
+
+
+def _import_name(distribution: str) -> str:
+    return {"argon2-cffi": "argon2"}.get(distribution, distribution.replace("-", "_"))
