@@ -13,7 +13,7 @@ import contextlib
 import logging
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from syncauth.interfaces import Clock, Randomness
@@ -21,22 +21,18 @@ from syncauth.sansio.messages import Limits, ServerMessage
 from syncauth.server import hub_inputs as inputs
 from syncauth.server.config import ServerLimits
 from syncauth.server.hub import Hub
+from syncauth.server.hub_calls import StoreCalls
 from syncauth.server.hub_effects import (
     CheckSessions,
     Close,
     Effect,
-    ForgetResults,
-    Greet,
-    PushBatch,
-    ReadPage,
-    ReadPermissions,
     Send,
     StoreCall,
     VerifyToken,
 )
 from syncauth.server.issuer import Claims, Issuer
-from syncauth.server.stores.interface import AccountStore, SessionStatus
-from syncauth.server.stores.rows_interface import Greeting, Problem, RowStore, SessionOver
+from syncauth.server.stores.interface import AccountStore
+from syncauth.server.stores.rows_interface import RowStore
 from syncauth.server.stores.thread import StoreThread
 
 LOGGER: Final = logging.getLogger("syncauth.server.hub")
@@ -76,8 +72,7 @@ class HubDriver:
         """Take the parts; `rows` and `accounts` are used in `thread` only."""
         told = Limits(limits.batch_rows, limits.batch_bytes, limits.window)
         self._hub = Hub(told, thread.run_blocking(lambda: rows.shapes))
-        self._rows = rows
-        self._accounts = accounts
+        self._calls = StoreCalls(rows, accounts)
         self._thread = thread
         self._issuer = issuer
         self._clock = clock
@@ -175,7 +170,9 @@ class HubDriver:
     # --- the store -------------------------------------------------------------------------------
 
     def _call(self, call: StoreCall) -> None:
-        answer = self._thread.run(self._answer_of(call))
+        new_device = self._randomness.token(DEVICE_BYTES).hex()
+        now = self._clock.wall()
+        answer = self._thread.run(lambda: self._calls.answer(call, new_device=new_device, now=now))
         answer.add_done_callback(lambda done: self._answered(call, done))
 
     def _answered(self, call: StoreCall, done: asyncio.Future[inputs.StoreAnswer]) -> None:
@@ -190,47 +187,3 @@ class HubDriver:
             self.post(inputs.SessionsChecked({}))
         else:
             self.post(inputs.StoreFailed(call.socket))
-
-    def _answer_of(self, call: StoreCall) -> Callable[[], inputs.StoreAnswer]:
-        """Return the work of a call, to be done in the store thread."""
-        rows, now = self._rows, self._clock.wall()
-        match call:
-            case Greet(socket):
-                new_device = self._randomness.token(DEVICE_BYTES).hex()
-                return lambda: inputs.Greeted(socket, self._greet(call, new_device, now))
-            case PushBatch(socket, user_id, session_id, device, push):
-                return lambda: inputs.BatchJudged(
-                    socket,
-                    rows.push(
-                        user_id,
-                        session_id,
-                        device,
-                        batch=push.batch,
-                        acked=push.acked,
-                        sections=bytes(push.sections),
-                        now=now,
-                    ),
-                )
-            case ReadPage(socket, device, tables, cursors, limits):
-                return lambda: inputs.PageRead(socket, rows.page(device, tables, cursors, limits))
-            case ForgetResults(socket, device, acked):
-                return lambda: self._forget(socket, device, acked)
-            case ReadPermissions(socket, user_id):
-                return lambda: inputs.PermissionsRead(socket, rows.permissions(user_id))
-            case CheckSessions(session_ids):
-                return lambda: inputs.SessionsChecked(self._statuses(session_ids, now))
-
-    def _greet(self, call: Greet, new_device: str, now: float) -> Greeting | SessionOver | Problem:
-        problem = self._rows.check_shapes(call.hello.tables)
-        if problem is not None:
-            return problem
-        return self._rows.greet(
-            call.user_id, call.session_id, call.hello, new_device=new_device, now=now
-        )
-
-    def _forget(self, socket: int, device: str, acked: int) -> inputs.ResultsForgotten:
-        self._rows.received(device, acked)
-        return inputs.ResultsForgotten(socket)
-
-    def _statuses(self, session_ids: Sequence[str], now: float) -> Mapping[str, SessionStatus]:
-        return {each: self._accounts.session_status(each, now) for each in session_ids}
