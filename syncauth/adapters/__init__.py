@@ -1,3 +1,1 @@
-"""
-TALK: one module for each thing outside, strangers to each other; wired together by the App alone.
-"""
+"""TALK: one module for each thing outside, strangers to each other; wired together elsewhere."""

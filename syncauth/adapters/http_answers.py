@@ -56,6 +56,19 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class NoLocation:
+    """The lookup of the server's location was not granted, so that the call was not made.
+
+    Nothing was presented to the server with it: it is no judgement on a session or a login.
+    """
+
+    answer: Answer
+
+
+Outcome = Answer | Silence | NoLocation
+
+
+@dataclass(frozen=True, slots=True)
 class Denial:
     """The error JSON of App Services: `code` is "" where only a text was given."""
 

@@ -16,6 +16,8 @@ from syncauth.adapters.http_answers import (
     Answer,
     Denial,
     Malformed,
+    NoLocation,
+    Outcome,
     Silence,
     read_denial,
     read_tokens,
@@ -52,18 +54,22 @@ _TOLD: Final = {
 _HEADER_LOST: Final = "no bearer token"
 """What the bundled server says when a proxy on the way dropped the Authorization header."""
 
-_MISCONFIGURED: Final = frozenset({"AppNotFound", "BadRequest"})
+APP_NOT_FOUND: Final = "AppNotFound"
+_MISCONFIGURED: Final = frozenset({APP_NOT_FOUND, "BadRequest"})
 
 
-def judge_refresh(answer: Answer | Silence, presented: Secret) -> RefreshAnswer:
+def judge_refresh(outcome: Outcome, presented: Secret) -> RefreshAnswer:
     """Judge the answer to a refresh; `presented` stays valid where the server does not rotate."""
-    if isinstance(answer, Silence):
-        return Deferred(answer.why, online=answer.online)
+    if isinstance(outcome, Silence):
+        return Deferred(outcome.why, online=outcome.online)
+    if isinstance(outcome, NoLocation):
+        return _judge_no_location(outcome.answer)
+    answer = outcome
     if answer.granted:
         return _judge_granted(answer, presented)
     denial = read_denial(answer)
     if denial is None:
-        return _defer(answer, doubtful=_is_doubtful(answer))
+        return _defer(answer, doubtful=is_doubtful(answer))
     if answer.status == HTTPStatus.UNAUTHORIZED:
         reason = _proven_end(denial)
         if reason is not None:
@@ -81,6 +87,13 @@ def _judge_granted(answer: Answer, presented: Secret) -> RefreshAnswer:
         return Deferred(error.why, doubtful=answer.media_type != JSON)
 
 
+def _judge_no_location(answer: Answer) -> RefreshAnswer:
+    denial = read_denial(answer)
+    if denial is not None and denial.code == APP_NOT_FOUND:
+        return Misconfigured("the server does not know this app; check the app id and URL")
+    return _defer(answer, doubtful=is_doubtful(answer))
+
+
 def _proven_end(denial: Denial) -> ReloginReason | None:
     """Return why the session has ended, or None if this is no proof that it has."""
     if denial.code not in _ENDS_A_SESSION or _HEADER_LOST in denial.text:
@@ -90,20 +103,20 @@ def _proven_end(denial: Denial) -> ReloginReason | None:
     return _TOLD.get(denial.reason, ReloginReason.REVOKED)
 
 
-def judge_revoke(answer: Answer | Silence) -> bool:
+def judge_revoke(outcome: Outcome) -> bool:
     """Tell whether a revocation is done: confirmed, or the session is proven to be no more."""
-    if isinstance(answer, Silence):
+    if not isinstance(outcome, Answer):
         return False
-    if answer.granted:
+    if outcome.granted:
         # An empty 200 is what a captive portal gives; the API's empty answer is a 204.
-        return answer.status == HTTPStatus.NO_CONTENT or answer.media_type == JSON
-    denial = read_denial(answer)
-    if denial is None or answer.status != HTTPStatus.UNAUTHORIZED:
+        return outcome.status == HTTPStatus.NO_CONTENT or outcome.media_type == JSON
+    denial = read_denial(outcome)
+    if denial is None or outcome.status != HTTPStatus.UNAUTHORIZED:
         return False
     return _proven_end(denial) is not None
 
 
-def _is_doubtful(answer: Answer) -> bool:
+def is_doubtful(answer: Answer) -> bool:
     """Tell whether only something in between answers so: no error JSON, and no failing server."""
     if answer.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         return True
@@ -116,18 +129,19 @@ def _defer(answer: Answer, *, doubtful: bool) -> Deferred:
     return Deferred(why, retry_after=answer.retry_after, doubtful=doubtful)
 
 
-def refusal(answer: Answer | Silence, *, secrets: tuple[Secret, ...] = ()) -> SyncAuthError:
+def refusal(outcome: Outcome, *, secrets: tuple[Secret, ...] = ()) -> SyncAuthError:
     """Return the error to raise for a login or registration that was not granted.
 
     What the server says is quoted, unless it repeats one of `secrets`.
     """
-    if isinstance(answer, Silence):
-        return ServerUnreachable("the server could not be reached", why=answer.why)
+    if isinstance(outcome, Silence):
+        return ServerUnreachable("the server could not be reached", why=outcome.why)
+    answer = outcome.answer if isinstance(outcome, NoLocation) else outcome
     denial = read_denial(answer)
     status = answer.status
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return ServerBusy("the server is busy", retry_after=answer.retry_after)
-    if denial is None and _is_doubtful(answer):
+    if denial is None and is_doubtful(answer):
         what = "something between this device and the server answered"
         why = f"HTTP {status} without the server's error JSON"
         return ServerUnreachable(what, why=why, remedy="Look for a sign-in page of the network")
@@ -135,9 +149,11 @@ def refusal(answer: Answer | Silence, *, secrets: tuple[Secret, ...] = ()) -> Sy
         what = f"the server failed with HTTP {status}"
         return ServerBusy(what, retry_after=answer.retry_after)
     why = _quote(denial.text, secrets)
-    if denial.code == "AppNotFound":
+    if denial.code == APP_NOT_FOUND:
         what = "the server does not know this app"
         return UnexpectedAnswer(what, status=status, why=why, remedy="Check the app id and URL")
+    if isinstance(outcome, NoLocation):
+        return UnexpectedAnswer("the server does not tell its location", status=status, why=why)
     if denial.code == "AccountNameInUse":
         what = "the account cannot be made"
         return AccountNameInUse(what, why=why, remedy="Log in, or take another name")
