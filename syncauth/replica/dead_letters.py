@@ -43,12 +43,20 @@ def add(
     return _letter(number, table, kind, body, code, reason)
 
 
-def read(connection: sqlite3.Connection) -> tuple[DeadLetter, ...]:
-    """Return all dead letters, the oldest first."""
+def read(connection: sqlite3.Connection, after: int = 0) -> tuple[DeadLetter, ...]:
+    """Return the dead letters with ids above `after`, the oldest first."""
     rows = connection.execute(
-        "SELECT id, table_name, kind, body, code, reason FROM _sync_dead_letters ORDER BY id"
+        "SELECT id, table_name, kind, body, code, reason FROM _sync_dead_letters"
+        " WHERE id > ? ORDER BY id",
+        (after,),
     ).fetchall()
     return tuple(_letter(*row) for row in rows)
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """Return the highest id, 0 for none."""
+    (number,) = connection.execute("SELECT ifnull(max(id), 0) FROM _sync_dead_letters").fetchone()
+    return int(number)
 
 
 def _letter(number: int, table: str, kind: str, body: bytes, code: str, reason: str) -> DeadLetter:

@@ -145,8 +145,10 @@ class FileReplica:
             refused = acknowledge(self._connection, self._tables, results)
             return Acknowledged(self._read_state(), refused)
 
-    def apply(self, changes: Changes) -> ReplicaState:
+    def apply(self, changes: Changes) -> Acknowledged:
         """Apply one page of remote rows with its cursors, in one transaction.
+
+        `refused` are the local changes that had to give way to it.
 
         Raises:
             InvalidMessage: the page breaks the protocol; nothing was applied.
@@ -154,6 +156,7 @@ class FileReplica:
         """
         sections = decode_sections(changes.sections)
         with self._transaction():
+            before = dead_letters.newest(self._connection)
             with schema.applying(self._connection):
                 applier = Applier(self._connection, self._tables, through=changes.through)
                 applier.apply(sections)
@@ -161,7 +164,7 @@ class FileReplica:
             state = self._read_state()
             if changes.complete and not state.pending and not state.in_flight:
                 self._check_placed()
-            return state
+            return Acknowledged(state, dead_letters.read(self._connection, before))
 
     def reach(self, checkpoint: Checkpoint) -> ReplicaState:
         """Record a checkpoint that brought no rows; raises `InvalidMessage` if it goes back."""
