@@ -51,6 +51,19 @@ def test_libraries_are_declared() -> None:
     assert {_import_name(name) for name in names} == set(DOORS)
 
 
+def test_adapters_are_strangers() -> None:
+    """An adapter imports no adapter of another thing; those of one thing share their first word."""
+    acquainted = {
+        f"{each.module} imports {other}"
+        for each in imports()
+        if each.module.startswith("syncauth.adapters.")
+        for other in (each.name, f"{each.name}.{each.member}")
+        if other.startswith("syncauth.adapters.") and _thing(other) != _thing(each.module)
+    }
+
+    assert acquainted == set()
+
+
 def test_the_server_takes_only_clock_and_randomness_from_the_interfaces() -> None:
     """The other interfaces are the client's."""
     taken = {
@@ -64,6 +77,10 @@ def test_the_server_takes_only_clock_and_randomness_from_the_interfaces() -> Non
 
 def _is_at_a_door(module: str, doors: set[str]) -> bool:
     return any(module == door or module.startswith(f"{door}.") for door in doors)
+
+
+def _thing(module: str) -> str:
+    return module.split(".")[2].partition("_")[0]
 
 
 def _import_name(distribution: str) -> str:
