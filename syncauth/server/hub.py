@@ -26,8 +26,15 @@ RECHECK_SECONDS: Final = 1.0
 class Hub:
     """All sockets of one process."""
 
-    def __init__(self, limits: Limits, shapes: Sequence[TableShape]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        shapes: Sequence[TableShape],
+        *,
+        recheck_seconds: float = RECHECK_SECONDS,
+    ) -> None:
         """Begin without sockets; `limits` and `shapes` are what `welcome` tells."""
+        self._recheck_seconds = recheck_seconds
         self._limits = limits
         self._shapes = tuple(shapes)
         self._roster = Roster()
@@ -42,7 +49,7 @@ class Hub:
         """
         turn = Turn(now, self._roster, self._limits, self._shapes)
         # The wall clock may have been set back; the recheck does not wait for it to come again.
-        self._check_at = min(self._check_at, now + RECHECK_SECONDS)
+        self._check_at = min(self._check_at, now + self._recheck_seconds)
         match happening:
             case inputs.SocketOpened():
                 self._opened(turn, happening)
@@ -75,7 +82,7 @@ class Hub:
 
     def _opened(self, turn: Turn, happening: inputs.SocketOpened) -> None:
         if not len(self._roster):
-            self._check_at = turn.now + RECHECK_SECONDS
+            self._check_at = turn.now + self._recheck_seconds
         peer = Peer(
             happening.socket,
             happening.user_id,
@@ -97,7 +104,7 @@ class Hub:
 
     def _check(self, turn: Turn, session_ids: Collection[str]) -> None:
         """Ask what sessions are good for; the next regular time is a while from now."""
-        self._check_at = turn.now + RECHECK_SECONDS
+        self._check_at = turn.now + self._recheck_seconds
         if session_ids:
             self._checks_out += 1
             turn.do(CheckSessions(sorted(session_ids)))

@@ -143,15 +143,21 @@ class HubDriver:
         self._plan()
 
     def _plan(self) -> None:
-        """Wake up when the hub wants it."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Wake up when the hub wants it, or sooner: then it is asked again."""
         deadline = self._hub.next_deadline()
-        if deadline is not None:
-            wait = min(max(0.0, deadline - self._clock.wall()), LONGEST_SLEEP)
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(wait, self.post, inputs.DeadlineReached())
+        if deadline is None:
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + min(max(0.0, deadline - self._clock.wall()), LONGEST_SLEEP)
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.post(inputs.DeadlineReached())
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
