@@ -38,6 +38,9 @@ from tests.simulation.clockwork import Clockwork
 ANN = "ann"
 ACCESS_SECONDS = 1800.0
 REFRESH_SECONDS = 2 * 24 * 3600.0
+RECHECK_SECONDS = 120.0
+"""No session is revoked here, and a week has 600,000 seconds."""
+
 LIMITS = Limits(batch_rows=50, batch_bytes=100_000, window=3)
 
 
@@ -61,7 +64,7 @@ class SimulatedServer:
         config = ServerConfig("app", path, tables=(table,))
         self.rows = SqliteRows(self.connection, config, self.accounts)
         self._calls = StoreCalls(self.rows, self.accounts)
-        self._hub = Hub(LIMITS, self.rows.shapes)
+        self._hub = Hub(LIMITS, self.rows.shapes, recheck_seconds=RECHECK_SECONDS)
         self._outlets: dict[int, Outlet] = {}
         self._opened = 0
         self._tokens = 0
@@ -170,12 +173,12 @@ class SimulatedServer:
         return None
 
     def _plan(self) -> None:
-        """Wake up when the hub wants it; the recheck of sessions each second only while it matters."""
+        """Wake up when the hub wants it."""
         deadline = self._hub.next_deadline()
         if deadline is None or (self._planned is not None and self._planned <= deadline):
             return
         self._planned = deadline
-        self._world.after(max(0.0, deadline - self._world.wall), self._deadline)
+        self._world.after(max(0.001, deadline - self._world.wall), self._deadline)
 
     def _deadline(self) -> None:
         self._planned = None
