@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -219,3 +221,12 @@ async def device(
     """Open a socket of a device whose id is one letter repeated."""
     async with open_socket(url or account.url, account.access) as socket:
         yield SocketDevice(socket, account, name * 16)
+
+
+def rows_of(directory: Path) -> list[tuple[str, str, str]]:
+    """Read the served table as another program does."""
+    connection = sqlite3.connect(directory / "data" / "server.db")
+    try:
+        return connection.execute("SELECT _partition, id, text FROM notes ORDER BY 1, 2").fetchall()
+    finally:
+        connection.close()
