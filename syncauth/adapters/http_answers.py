@@ -83,6 +83,9 @@ class _Tokens(msgspec.Struct, frozen=True):
     life_ms: int | None = None
     expires_in: float | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
 
 class _Login(_Tokens, frozen=True, kw_only=True):
     user_id: str

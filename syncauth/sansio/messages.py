@@ -153,6 +153,10 @@ class Renew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="renew"
 
     token: str
 
+    def __repr__(self) -> str:
+        """Never show the token (I10)."""
+        return "Renew(…)"
+
 
 class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="push"):
     """One batch; `sections` is a list of `Section`, `acked` as in `Hello`."""

@@ -56,10 +56,16 @@ class _EmailPassword(msgspec.Struct, frozen=True):
     password: str
     options: _Options = _Options()
 
+    def __repr__(self) -> str:
+        return "_EmailPassword(…)"
+
 
 class _Registration(msgspec.Struct, frozen=True):
     email: str
     password: str
+
+    def __repr__(self) -> str:
+        return "_Registration(…)"
 
 
 class _Refresh(msgspec.Struct, frozen=True):

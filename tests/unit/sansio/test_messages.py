@@ -165,3 +165,10 @@ def test_sections_survive_bit_for_bit(some: list[Section]) -> None:
     received = decode_sections(encode_sections(some))
 
     assert repr(received) == repr(some)
+
+
+def test_a_message_with_a_token_does_not_print_it() -> None:
+    """I10: neither `repr` nor `str` nor an f-string shows it."""
+    message = messages.Renew("eyJ.secret.text")
+
+    assert "secret" not in f"{message} {message!r} {[message]}"
