@@ -174,15 +174,12 @@ class SimulatedDevice:
         if deadline is None or (self._deadline is not None and self._deadline <= deadline):
             return
         self._deadline = deadline
-        self.world.at(deadline, self._deadline_reached)
+        self.world.at(deadline, lambda: self._deadline_reached(deadline))
 
-    def _deadline_reached(self) -> None:
-        self._deadline = None
-        deadline = self.engine.next_deadline()
-        if deadline is not None and deadline <= self.world.now:
+    def _deadline_reached(self, planned: float) -> None:
+        if self._deadline == planned:  # else an earlier one has taken its place
+            self._deadline = None
             self.feed(inputs.DeadlineReached())
-        else:
-            self._plan()
 
     def _start(self, effect: Effect) -> None:
         soon = self.world.random.uniform(0.01, 0.3)

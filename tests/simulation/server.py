@@ -178,11 +178,13 @@ class SimulatedServer:
         if deadline is None or (self._planned is not None and self._planned <= deadline):
             return
         self._planned = deadline
-        self._world.after(max(0.001, deadline - self._world.wall), self._deadline)
+        wait = max(0.001, deadline - self._world.wall)
+        self._world.after(wait, lambda: self._deadline_reached(deadline))
 
-    def _deadline(self) -> None:
-        self._planned = None
-        self._take(inputs.DeadlineReached())
+    def _deadline_reached(self, planned: float) -> None:
+        if self._planned == planned:  # else an earlier one has taken its place
+            self._planned = None
+            self._take(inputs.DeadlineReached())
 
 
 def _hash(text: str) -> bytes:
