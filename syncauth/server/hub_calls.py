@@ -32,7 +32,7 @@ class StoreCalls:
         self._accounts = accounts
 
     def answer(self, call: StoreCall, *, new_device: str, now: float) -> inputs.StoreAnswer:
-        """Make the call and return its answer; `new_device` is a fresh random id, for a greeting."""
+        """Make the call and return its answer; `new_device` is a fresh id, for a greeting."""
         rows = self._rows
         match call:
             case Greet(socket):
