@@ -38,3 +38,11 @@ class Clockwork:
             self.now, _, work = heapq.heappop(self._planned)
             work()
         self.now = until
+
+    def run_until(self, condition: Callable[[], bool], limit: float = 3600.0) -> None:
+        """Let time pass, one happening after the other, until a condition holds."""
+        end = self.now + limit
+        while not condition():
+            assert self._planned and self._planned[0][0] <= end, "it never happens"
+            self.now, _, work = heapq.heappop(self._planned)
+            work()

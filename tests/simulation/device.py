@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from syncauth.events import Event, TokensRenewed
@@ -18,7 +19,7 @@ from syncauth.replica_port import ReplicaEffect, carry_out
 from syncauth.sansio import effects, inputs
 from syncauth.sansio.effects import Effect, Ticket
 from syncauth.sansio.engine import Engine
-from syncauth.sansio.inputs import Input, Moment
+from syncauth.sansio.inputs import Input, Moment, StoredUser
 from syncauth.sansio.messages import ClientMessage, PushResult, ServerMessage
 from syncauth.server.issuer import TokenFault
 from tests.simulation.clockwork import Clockwork
@@ -97,18 +98,53 @@ class SimulatedDevice:
         self._waits = False
         self._deadline: float | None = None
         self._requests = 0
+        self._life = 0
         self.app = sqlite3.connect(path, isolation_level=None)
         self.app.execute("PRAGMA journal_mode = WAL")
         self.app.executescript(schema)
-        random = world.random
-        self.replica = FileReplica.open(
-            str(path), tables=[table], device=random.randbytes(8).hex(), incarnation=str(random.random())
-        )
-        self.engine = Engine()
-        self.feed(inputs.Started((), revocations=False))
-        self.feed(inputs.HookRegistered())
+        self._path, self._table = path, table
+        self._start_process(())
         self.log_in()
         world.after(1.0, self._open_replica)
+
+    def _start_process(self, users: tuple[StoredUser, ...]) -> None:
+        random = self.world.random
+        self.replica = FileReplica.open(
+            str(self._path),
+            tables=[self._table],
+            device=random.randbytes(8).hex(),
+            incarnation=str(random.random()),
+        )
+        self.engine = Engine()
+        self._deadline = None
+        self.feed(inputs.Started(users, revocations=False))
+        self.feed(inputs.HookRegistered())
+
+    def restart(self) -> None:
+        """End the process at once and start it again with what was durable; only while the session lives."""
+        if self.session is not SessionState.ACTIVE:
+            return
+        self.counts["restarts"] += 1
+        (account,) = self.engine.accounts()
+        stored = StoredUser(
+            user_id=account.user_id,
+            device_id=account.device_id,
+            state=SessionState.ACTIVE,
+            epoch=account.epoch,
+            current=account.current,
+            tokens=account.tokens,
+            received_at=self.world.wall - (self.world.now - account.received_at),
+            refresh_id=account.refresh.refresh_id,
+            profile=account.profile,
+        )
+        line, self.line = self.line, None
+        if line is not None:
+            line.alive = False
+            self.server.closed(line.number)
+        self._life += 1
+        self.replica.close()
+        self._start_process((stored,))
+        self._open_replica()
 
     def _open_replica(self) -> None:
         self.feed(inputs.ReplicaOpened(ANN, self.replica.state()))
@@ -156,6 +192,11 @@ class SimulatedDevice:
 
     # --- the driver ------------------------------------------------------------------------------
 
+    def _later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Plan something that a restart of the process puts an end to."""
+        life = self._life
+        self.world.after(seconds, lambda: work() if life == self._life else None)
+
     def feed(self, happening: Input) -> None:
         """Let the engine decide, and carry out what follows."""
         moment = Moment(self.world.now, self.world.wall, self.world.random.randbytes(32))
@@ -186,18 +227,16 @@ class SimulatedDevice:
         match effect:
             case effects.Authenticate():
                 login = self.server.log_in()
-                self.world.after(
-                    soon, lambda: self.feed(inputs.LogInAnswered(effect.request, login))
-                )
+                self._later(soon, lambda: self.feed(inputs.LogInAnswered(effect.request, login)))
             case effects.RequestRefresh():
                 self._refresh(effect, soon)
             case effects.OpenSocket():
-                self.world.after(soon, lambda: self._connect(effect))
+                self._later(soon, lambda: self._connect(effect))
             case effects.Send():
                 if self.line is not None and self.line.ticket == effect.ticket:
                     self.line.up(effect.message)
             case effects.CloseSocket():
-                self.world.after(soon, lambda: self._closed(effect))
+                self._later(soon, lambda: self._closed(effect))
             case effects.CallReloginHook():
                 self._relogin(effect)
             case (
@@ -218,7 +257,7 @@ class SimulatedDevice:
         if self.world.random.random() < 0.1:
             self.counts["lost refresh answers"] += 1
             answer = Deferred("the answer was lost", online=False)
-        self.world.after(soon, lambda: self.feed(inputs.RefreshAnswered(effect.ticket, answer)))
+        self._later(soon, lambda: self.feed(inputs.RefreshAnswered(effect.ticket, answer)))
 
     def _connect(self, effect: effects.OpenSocket) -> None:
         claims = self.server.verify(effect.access_token)
@@ -247,7 +286,7 @@ class SimulatedDevice:
         """Call the replica at once; its answer comes a little later, in the order of the calls."""
         self.set_clock()
         answer = carry_out(self.replica, effect)
-        self.world.after(0.001, lambda: self.feed(answer))
+        self._later(0.001, lambda: self.feed(answer))
 
     def close(self) -> None:
         """Close the file."""

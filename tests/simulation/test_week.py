@@ -16,7 +16,7 @@ from tests.simulation.model import Model
 from tests.simulation.server import SimulatedServer
 
 DAY = 24 * 3600.0
-WRITES, CUTS, LOST_ANSWERS = 10_000, 200, 50
+WRITES, CUTS, LOST_ANSWERS, RESTARTS = 10_000, 200, 50, 40
 DEVICE_SCHEMA = """CREATE TABLE notes (
     id TEXT NOT NULL PRIMARY KEY, title TEXT, body TEXT, likes INTEGER NOT NULL)"""
 SERVER_SCHEMA = """CREATE TABLE IF NOT EXISTS notes (
@@ -50,6 +50,8 @@ class Week:
                 self.world.at(begin + number * pace, lambda device=device: self.write(device))  # type: ignore[misc]
         for _ in range(CUTS * 3):
             self.world.at(random.random() * 7 * DAY, random.choice(self.devices).cut)
+        for _ in range(RESTARTS):
+            self.world.at(random.random() * 7 * DAY, random.choice(self.devices).restart)
         for _ in range(LOST_ANSWERS):
             device = random.choice(self.devices)
             self.world.at(random.random() * 6 * DAY, lambda device=device: _lose(device))  # type: ignore[misc]
