@@ -221,7 +221,7 @@ class HttpProvider:
             client = self._open_client()
             async with client.stream(method, url, headers=headers, content=content) as response:
                 return await self._read(response)
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError) as error:
             return _silence(error)
 
     async def _read(self, response: httpx.Response) -> Answer | Silence:
@@ -269,7 +269,7 @@ def _silence(error: Exception) -> Silence:
     """Say what went wrong by the class alone: the texts of httpx may hold what was sent."""
     if isinstance(error, httpx.TimeoutException):
         return Silence("the server did not answer in time")
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, (httpx.ConnectError, UnicodeError)):
         return Silence("no connection to the server could be made")
     if isinstance(error, httpx.NetworkError):
         return Silence("the connection to the server broke")

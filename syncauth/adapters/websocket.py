@@ -111,7 +111,7 @@ class WebSocketTransport:
                 max_queue=FRAMES_WAITING,
                 logger=_Discreet(logging.getLogger("syncauth.websocket")),
             )
-        except (InvalidHandshake, OSError) as error:
+        except (InvalidHandshake, OSError, UnicodeError) as error:
             raise _not_opened(error) from error
         if connection.request is not None:
             del connection.request.headers["Authorization"]
@@ -180,7 +180,7 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
-def _not_opened(error: InvalidHandshake | OSError) -> ConnectionLost:
+def _not_opened(error: InvalidHandshake | OSError | UnicodeError) -> ConnectionLost:
     """Name why the socket could not be opened."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
@@ -191,6 +191,8 @@ def _not_opened(error: InvalidHandshake | OSError) -> ConnectionLost:
     if isinstance(error, InvalidHandshake):
         why = f"the answer to the upgrade is not of a sync server: {type(error).__name__}"
         return ConnectionLost("handshake", why=why)
+    if isinstance(error, UnicodeError):
+        return ConnectionLost("dns", why="the host name cannot be looked up")
     return ConnectionLost(_kind_of(error), why=error.strerror or type(error).__name__)
 
 
