@@ -72,15 +72,15 @@ class Device:
                 await self._delete(command["place"])
             case "ask_again":
                 self._app.request_relogin()
-            case "uploaded":
-                await self.replica.wait_uploaded(WAIT_SECONDS)
-                say("uploaded")
-            case "synced":
-                await self.replica.wait_synced(WAIT_SECONDS)
-                say("synced", rows=_count(self.replica))
-            case "status":
-                status = self.replica.status
-                say("status", session=status.session.value, pending=status.pending)
+            case _:
+                await self._wait(command["do"])
+
+    async def _wait(self, what: str) -> None:
+        if what == "uploaded":
+            await self.replica.wait_uploaded(WAIT_SECONDS)
+        else:
+            await self.replica.wait_synced(WAIT_SECONDS)
+        say(what, rows=_count(self.replica))
 
     async def _import(self, first: int, last: int | None) -> None:
         rows = story.airports()[first:last]
@@ -124,7 +124,7 @@ async def main(url: str, data_dir: str, *, relogin: bool) -> None:
     device = Device(app, relogin=relogin)
     app.on_relogin_required(device.relogin_required)
     async with app:
-        telling = asyncio.ensure_future(_tell(app.events()))  # noqa: TID251 - a program, not the library
+        telling = asyncio.ensure_future(_tell(app.events()))
         while line := await asyncio.to_thread(sys.stdin.readline):
             await device.obey(json.loads(line))
     await telling

@@ -22,7 +22,7 @@ END_SECONDS: Final = 20.0
 Listener = Callable[[str, dict[str, Any]], None]
 
 
-class Ended(Exception):  # noqa: N818 - the name of a happening
+class Ended(Exception):
     """A process has ended while something was expected of it."""
 
 

@@ -98,7 +98,10 @@ class Story:
 
     async def _work_offline(self, laptop: DeviceProcess, tablet: DeviceProcess) -> None:
         """The login ends; both go on writing."""
-        say("", f"nobody touches anything until the refresh tokens end, {REFRESH_SECONDS} s after login")
+        say(
+            "",
+            f"nobody touches anything until the refresh tokens end, {REFRESH_SECONDS} s after login",
+        )
         for device in (laptop, tablet):
             told = await device.hear("relogin_required")
             say(device.name, f"on_relogin_required: {told['reason']}; the app shows its login form")
@@ -142,5 +145,5 @@ class Story:
         say("tablet", f"has {answer['rows']} airports, {time.monotonic() - before:.2f} s after it")
 
 
-class StoryBroken(Exception):  # noqa: N818 - the name of a happening
+class StoryBroken(Exception):
     """Something happened that must not."""

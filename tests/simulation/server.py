@@ -90,7 +90,9 @@ class SimulatedServer:
             custom_data=None,
         )
         refresh = f"refresh {self._tokens}"
-        opened = self.accounts.open_session(session, token_hash=_hash(refresh), now=self._world.wall)
+        opened = self.accounts.open_session(
+            session, token_hash=_hash(refresh), now=self._world.wall
+        )
         assert opened
         self._sessions[refresh] = session.session_id
         return Login(ANN, session.device_id, self._pair(session.session_id, refresh), Profile())

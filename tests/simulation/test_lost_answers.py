@@ -1,4 +1,4 @@
-"""The answer of a push is lost, and the row is edited before it is sent again: nothing is lost, nothing counts twice."""
+"""The answer of a push is lost and the row edited before it is sent again: nothing is lost or counts twice."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def restarted(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "restarted")
 
 
-def test_an_edit_made_meanwhile_arrives(pair: Pair, restarted: bool) -> None:  # noqa: FBT001
+def test_an_edit_made_meanwhile_arrives(pair: Pair, restarted: bool) -> None:
     """The resend gets its stored result, and the later edit is a change of its own (I1, I2)."""
     pair.one.write(("UPDATE notes SET title = 'sent'", ()))
     pair.lose()
@@ -93,7 +93,7 @@ def test_an_edit_made_meanwhile_arrives(pair: Pair, restarted: bool) -> None:  #
     assert [title for _, title, _ in pair.log()] == ["first", "sent", "meanwhile"]
 
 
-def test_a_counter_counts_every_delta_once(pair: Pair, restarted: bool) -> None:  # noqa: FBT001
+def test_a_counter_counts_every_delta_once(pair: Pair, restarted: bool) -> None:
     """Neither the resent delta nor the one added meanwhile counts twice (I2)."""
     pair.one.write(("UPDATE notes SET likes = likes + 5", ()))
     pair.other.write(("UPDATE notes SET likes = likes + 100", ()))
@@ -104,7 +104,7 @@ def test_a_counter_counts_every_delta_once(pair: Pair, restarted: bool) -> None:
     assert pair.rows() == [("1", "first", 107)]
 
 
-def test_a_refusal_among_the_results_is_told_once(pair: Pair, restarted: bool) -> None:  # noqa: FBT001
+def test_a_refusal_among_the_results_is_told_once(pair: Pair, restarted: bool) -> None:
     """The stored result brings the refusal and the server's row; an edit of another column stays."""
     pair.one.write(
         ("UPDATE notes SET title = 'forbidden'", ()),
@@ -121,7 +121,7 @@ def test_a_refusal_among_the_results_is_told_once(pair: Pair, restarted: bool) -
 
 def test_three_batches_in_the_window_are_each_judged_once(
     pair: Pair,
-    restarted: bool,  # noqa: FBT001
+    restarted: bool,
 ) -> None:
     """With the answer to the first lost, those behind it are neither lost nor applied twice (I2)."""
     count = 3 * LIMITS.batch_rows

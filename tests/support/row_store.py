@@ -157,7 +157,7 @@ class StoreBench:
 
     def rows(self, table: str = "notes") -> list[Any]:
         """Read the served table in the order of its key."""
-        return self.connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()  # noqa: S608
+        return self.connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
 
 
 def life(device: str, hlc: int = HLC) -> str:

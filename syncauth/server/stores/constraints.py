@@ -59,7 +59,7 @@ class Reference:
         pairs = zip(self.columns, self.parent_columns, strict=True)
         same = " AND ".join(f"p.{quote(theirs)} = a.{quote(ours)}" for ours, theirs in pairs)
         parent = quote(self.parent)
-        return f"{given} AND NOT EXISTS (SELECT 1 FROM {parent} AS p WHERE {same})"  # noqa: S608
+        return f"{given} AND NOT EXISTS (SELECT 1 FROM {parent} AS p WHERE {same})"
 
 
 class References:
@@ -102,7 +102,7 @@ class References:
         if table is None:
             return False
         sql = (
-            f"SELECT 1 FROM {table.rows} AS r JOIN {table.app} AS a ON a."  # noqa: S608
+            f"SELECT 1 FROM {table.rows} AS r JOIN {table.app} AS a ON a."
             f"{quote(table.partition_column)} = (SELECT name FROM _sync_partitions WHERE id = r.part)"
             f" AND {table.same_row('r', 'a')} WHERE r.part = ? AND r.version > ?"
             f" AND r.deleted = {LIVING} AND {reference.missing} LIMIT 1"
@@ -118,7 +118,7 @@ class References:
         pairs = zip(reference.columns, reference.parent_columns, strict=True)
         same = " AND ".join(f"a.{quote(name)} = {ours[theirs]}" for name, theirs in pairs)
         sql = (
-            f"SELECT 1 FROM {table.rows} AS r JOIN {quote(reference.child)} AS a ON {same}"  # noqa: S608
+            f"SELECT 1 FROM {table.rows} AS r JOIN {quote(reference.child)} AS a ON {same}"
             f" WHERE r.part = ? AND r.version > ? AND r.deleted <> {LIVING} AND {reference.missing}"
             " LIMIT 1"
         )
@@ -140,12 +140,12 @@ class References:
         """Check one row that was just changed; `before` are the values by which others referred to it."""
         for reference in self._all:
             if reference.child == table.name:
-                sql = f"SELECT 1 FROM {table.app} AS a WHERE {table.at_app} AND {reference.missing}"  # noqa: S608
+                sql = f"SELECT 1 FROM {table.app} AS a WHERE {table.at_app} AND {reference.missing}"
                 if self._connection.execute(sql, (partition, *key)).fetchone():
                     return MISSING_PARENT
             if reference.parent == table.name and before is not None:
                 same = " AND ".join(f"a.{quote(name)} = ?" for name in reference.columns)
-                sql = f"SELECT 1 FROM {quote(reference.child)} AS a WHERE {same} AND {reference.missing}"  # noqa: S608
+                sql = f"SELECT 1 FROM {quote(reference.child)} AS a WHERE {same} AND {reference.missing}"
                 given = [before[name] for name in reference.parent_columns]
                 if self._connection.execute(sql, given).fetchone():
                     return LEFT_CHILD

@@ -85,8 +85,12 @@ def _history(connection: sqlite3.Connection, device: Device, hello: Hello) -> Pr
     acked = hello.acked.batch if hello.acked is not None else 0
     highest = hello.highest.batch if hello.highest is not None else acked
     if device.last > max(acked, highest) or device.acked > acked:
-        message = f"the server has batches up to {device.last} of it, results confirmed to {device.acked}"
-        return Problem("file_behind", f"{message}; the file knows of {max(acked, highest)} and {acked}")
+        message = (
+            f"the server has batches up to {device.last} of it, results confirmed to {device.acked}"
+        )
+        return Problem(
+            "file_behind", f"{message}; the file knows of {max(acked, highest)} and {acked}"
+        )
     if acked > device.last:
         message = f"the server has batches up to {device.last} only, and confirmed {acked}"
         return Problem("checkpoint_too_old", message)
@@ -106,9 +110,7 @@ def _differs(connection: sqlite3.Connection, device: Device, mark: BatchMark) ->
     return row is not None and bool(row[0] != mark.digest)
 
 
-def count(
-    connection: sqlite3.Connection, device: Device, result: BatchResult, acked: int
-) -> None:
+def count(connection: sqlite3.Connection, device: Device, result: BatchResult, acked: int) -> None:
     """Count a batch, keep its result, and forget the results that the device has committed."""
     cut = device.cut_hlc
     if result.cut is not None:

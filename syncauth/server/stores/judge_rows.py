@@ -19,9 +19,9 @@ from syncauth.sansio.messages import Refused, Superseded
 from syncauth.server.stores.batch import Group
 from syncauth.server.stores.constraints import References, Refusal, refusal_of
 from syncauth.server.stores.judge_sets import Writer
-from syncauth.server.stores.rowstate import RowState, RowWriter
-from syncauth.server.stores.rows_schema import LIVING, TOMBSTONE
 from syncauth.server.stores.rows_interface import Access
+from syncauth.server.stores.rows_schema import LIVING, TOMBSTONE
+from syncauth.server.stores.rowstate import RowState, RowWriter
 from syncauth.server.stores.served import Served
 
 
@@ -148,7 +148,9 @@ class RowJudge:
         needed = [change.partition, *([group.target] if group.targeted else [])]
         # A row that is nowhere is no secret: the change has nothing to write and is superseded.
         if any(name and self._access.get(name) != "write" for name in needed):
-            return Refusal("permission_denied", "the rules do not let this user write the partition")
+            return Refusal(
+                "permission_denied", "the rules do not let this user write the partition"
+            )
         return None
 
     def _apply(self, change: Change) -> tuple[Refusal | None, Superseded | None]:
@@ -203,7 +205,7 @@ class RowJudge:
     ) -> tuple[Refusal | None, Superseded | None]:
         """Merge columns by stamps. The device is told the row unless it has it already (`told`)."""
         table, group = change.table, change.group
-        incoming = {name: change.stamp for name in change.values}
+        incoming = dict.fromkeys(change.values, change.stamp)
         if group.targeted:
             incoming[table.partition_column] = change.stamp
         merged = merge(state.stamps, incoming, table.columns)
@@ -249,5 +251,3 @@ class RowJudge:
             deleted=TOMBSTONE,
         )
         return None, None
-
-

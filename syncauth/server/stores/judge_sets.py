@@ -75,7 +75,7 @@ def _insert(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
     keys = _key_columns(group)
     marks = ", ".join("?" * (width + 1))
     cursor = connection.executemany(
-        f"INSERT INTO {table.rows} (part, {', '.join(table.our_keys)}, lives, stamp, version,"  # noqa: S608
+        f"INSERT INTO {table.rows} (part, {', '.join(table.our_keys)}, lives, stamp, version,"
         f" commit_id, origin) VALUES ({part}, {marks}, ?, ?, {writer.versions.commit}, {writer.number})"
         " ON CONFLICT DO NOTHING",
         zip(*keys, lives, stamps, range(first, first + count), strict=True),
@@ -88,7 +88,7 @@ def _insert(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
     for raw, rows in split_raw(group.rows):
         values = _numbered(places, raw)
         connection.executemany(
-            f"INSERT INTO {table.app} ({', '.join(names)})"  # noqa: S608
+            f"INSERT INTO {table.app} ({', '.join(names)})"
             f" VALUES (?{head + len(group.columns) + 1}, {values})",
             _with(rows, group.partition),
         )
@@ -118,7 +118,7 @@ def _update(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
             f"{name} = ?{place}" for place, name in enumerate(table.names(table.key), 1)
         )
         cursor = connection.executemany(
-            f"UPDATE {table.app} SET {', '.join(terms)}"  # noqa: S608
+            f"UPDATE {table.app} SET {', '.join(terms)}"
             f" WHERE {table.names([table.partition_column])[0]} = ?{last} AND {key}",
             _with(rows, group.partition),
         )
@@ -127,9 +127,7 @@ def _update(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
     return True
 
 
-def _stamp_rows(
-    connection: sqlite3.Connection, writer: Writer, group: Group, count: int
-) -> bool:
+def _stamp_rows(connection: sqlite3.Connection, writer: Writer, group: Group, count: int) -> bool:
     """Give all rows of an update their new stamps and versions, if the update wins in all of them."""
     table = group.table
     part = writer.versions.number(group.partition)
@@ -139,7 +137,7 @@ def _stamp_rows(
     stamps = writer.stamps(group)
     terms, wins = stamping(table, group.columns)
     cursor = connection.executemany(
-        f"UPDATE {table.rows} SET {terms}version = ?1, commit_id = {writer.versions.commit},"  # noqa: S608
+        f"UPDATE {table.rows} SET {terms}version = ?1, commit_id = {writer.versions.commit},"
         f" foreign_version = CASE WHEN origin = {writer.number} THEN foreign_version ELSE version END,"
         f" origin = {writer.number}"
         f" WHERE part = {part} AND {_key_from(table, 4)} AND deleted = {LIVING}"
@@ -169,7 +167,7 @@ def _delete(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
     keys = _key_columns(group)
     lives = [row[width + 2] for row in group.rows]
     cursor = connection.executemany(
-        f"UPDATE {table.rows} SET deleted = {TOMBSTONE}, stamp = ?3, stamps = NULL, newest = NULL,"  # noqa: S608
+        f"UPDATE {table.rows} SET deleted = {TOMBSTONE}, stamp = ?3, stamps = NULL, newest = NULL,"
         f" version = ?1, commit_id = {writer.versions.commit},"
         f" foreign_version = CASE WHEN origin = {writer.number} THEN foreign_version ELSE version END,"
         f" origin = {writer.number}"
@@ -179,7 +177,7 @@ def _delete(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
     if cursor.rowcount != count:
         return False
     connection.executemany(
-        f"DELETE FROM {table.app} WHERE {table.at_app}",  # noqa: S608
+        f"DELETE FROM {table.app} WHERE {table.at_app}",
         [(group.partition, *row[:width]) for row in group.rows],
     )
     return True

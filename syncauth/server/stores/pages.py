@@ -96,21 +96,21 @@ def _cut(
     if not new or not wanted:
         return list(spans)
     parts = " UNION ALL ".join(
-        "SELECT * FROM (SELECT commit_id, part, version"  # noqa: S608
+        "SELECT * FROM (SELECT commit_id, part, version"
         f" FROM {table.rows} WHERE part = {span.part} AND version > {span.after}"
         f" ORDER BY version LIMIT {rows + 1})"
         for span in new
         for table, _ in wanted
     )
     first_left = connection.execute(
-        f"SELECT commit_id, part, version FROM ({parts})"  # noqa: S608
+        f"SELECT commit_id, part, version FROM ({parts})"
         f" ORDER BY commit_id, part, version LIMIT 1 OFFSET {rows}"
     ).fetchone()
     if first_left is None:
         return list(spans)
     commit, part, version = first_left
     if atomic:
-        (oldest,) = connection.execute(f"SELECT min(commit_id) FROM ({parts})").fetchone()  # noqa: S608
+        (oldest,) = connection.execute(f"SELECT min(commit_id) FROM ({parts})").fetchone()
         last = commit - 1 if oldest < commit else commit
         return [_until(connection, wanted, span, last) for span in spans]
     return [
@@ -127,7 +127,7 @@ def _until(connection: sqlite3.Connection, wanted: Wanted, span: Span, commit: i
         return span
     firsts = [
         connection.execute(
-            f"SELECT version FROM {table.rows} WHERE part = ? AND version > ? AND commit_id > ?"  # noqa: S608
+            f"SELECT version FROM {table.rows} WHERE part = ? AND version > ? AND commit_id > ?"
             " ORDER BY version LIMIT 1",
             (span.part, span.after, commit),
         ).fetchone()
@@ -162,18 +162,18 @@ def _of_partition(
     at_app = f"a.{table.names([table.partition_column])[0]} = ? AND {table.same_row('r', 'a')}"
     living = read_all(
         connection,
-        f"SELECT {keys}, {values} FROM {table.rows} AS r CROSS JOIN {table.app} AS a ON {at_app}"  # noqa: S608
+        f"SELECT {keys}, {values} FROM {table.rows} AS r CROSS JOIN {table.app} AS a ON {at_app}"
         f" WHERE {news} AND r.deleted = {LIVING} ORDER BY r.version",
         (partition,),
     )
     gone = read_all(
         connection,
-        f"SELECT {keys}, r.lives, r.stamp FROM {table.rows} AS r"  # noqa: S608
+        f"SELECT {keys}, r.lives, r.stamp FROM {table.rows} AS r"
         f" WHERE {news} AND r.deleted = {TOMBSTONE} ORDER BY r.version",
     )
     left = read_all(
         connection,
-        f"SELECT {keys} FROM {table.rows} AS r"  # noqa: S608
+        f"SELECT {keys} FROM {table.rows} AS r"
         f" WHERE {news} AND r.deleted = {LEFT} ORDER BY r.version",
     )
     found: tuple[tuple[SectionKind, list[Any], list[str]], ...] = (
@@ -212,7 +212,7 @@ def present_state(
         names = ", ".join(table.our_keys)
         connection.execute(f"CREATE TEMP TABLE _sync_asked ({names})")
         marks = ", ".join("?" * table.width)
-        connection.executemany(f"INSERT INTO temp._sync_asked VALUES ({marks})", keys)  # noqa: S608
+        connection.executemany(f"INSERT INTO temp._sync_asked VALUES ({marks})", keys)
         news = f"r.part = {row[0]} AND ({', '.join('r.' + n for n in table.our_keys)}) IN temp._sync_asked"
         sections = _of_partition(connection, table, shape, partition, news)
         known = {tuple(each[: table.width]) for section in sections for each in section.rows}

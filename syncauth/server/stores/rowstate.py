@@ -46,7 +46,7 @@ class RowWriter:
     def state(self, table: Served, partition: str, key: Key) -> RowState | None:
         """Return what is known about a row in a partition, or None if it has never been there."""
         row = self._connection.execute(
-            "SELECT lives, deleted, stamp, stamps FROM _sync_partitions AS p"  # noqa: S608
+            "SELECT lives, deleted, stamp, stamps FROM _sync_partitions AS p"
             f" JOIN {table.rows} AS r ON r.part = p.id WHERE p.name = ?1"
             f" AND {_match(table.our_keys, key, 1)}",
             (partition, *key),
@@ -61,7 +61,7 @@ class RowWriter:
         if not columns:
             return None
         row = self._connection.execute(
-            f"SELECT {', '.join(table.names(columns))} FROM {table.app}"  # noqa: S608
+            f"SELECT {', '.join(table.names(columns))} FROM {table.app}"
             f" WHERE {self._at(table, key)}",
             (partition, *key),
         ).fetchone()
@@ -79,12 +79,14 @@ class RowWriter:
 
     # --- the served table --------------------------------------------------------------------------
 
-    def insert_app(self, table: Served, partition: str, key: Key, values: Mapping[str, Any]) -> None:
+    def insert_app(
+        self, table: Served, partition: str, key: Key, values: Mapping[str, Any]
+    ) -> None:
         """Insert a row; raises `sqlite3.IntegrityError` if the table refuses it."""
         names = ", ".join(table.names([table.partition_column, *table.key, *values]))
         given = [partition, *key, *values.values()]
         self._connection.execute(
-            f"INSERT INTO {table.app} ({names}) VALUES ({', '.join(_marks(given))})",  # noqa: S608
+            f"INSERT INTO {table.app} ({names}) VALUES ({', '.join(_marks(given))})",
             given,
         )
 
@@ -106,15 +108,14 @@ class RowWriter:
             given.append(delta)
             terms.append(added(name, f"?{len(given)}"))
         self._connection.execute(
-            f"UPDATE {table.app} SET {', '.join(terms)}"  # noqa: S608
-            f" WHERE {self._at(table, key, len(given))}",
+            f"UPDATE {table.app} SET {', '.join(terms)} WHERE {self._at(table, key, len(given))}",
             (*given, partition, *key),
         )
 
     def delete_app(self, table: Served, partition: str, key: Key) -> None:
         """Delete a row."""
         self._connection.execute(
-            f"DELETE FROM {table.app} WHERE {self._at(table, key)}",  # noqa: S608
+            f"DELETE FROM {table.app} WHERE {self._at(table, key)}",
             (partition, *key),
         )
 
@@ -122,7 +123,7 @@ class RowWriter:
         """Give a row to another partition; what stays behind is the mark that it has left."""
         column = table.names([table.partition_column])[0]
         self._connection.execute(
-            f"UPDATE {table.app} SET {column} = ?1 WHERE {self._at(table, key, 1)}",  # noqa: S608
+            f"UPDATE {table.app} SET {column} = ?1 WHERE {self._at(table, key, 1)}",
             (target, source, *key),
         )
         state = self.state(table, source, key)
@@ -150,7 +151,7 @@ class RowWriter:
         marks = ", ".join(_marks(key, 1))
         at = len(key) + 2
         self._connection.execute(
-            f"INSERT INTO {table.rows} (part, {keys}, lives, deleted, stamp, stamps, newest, version,"  # noqa: S608
+            f"INSERT INTO {table.rows} (part, {keys}, lives, deleted, stamp, stamps, newest, version,"
             f" commit_id, origin) VALUES (?1, {marks}, ?{at}, ?{at + 1}, ?{at + 2}, ?{at + 3},"
             f" ?{at + 4}, ?{at + 5}, ?{at + 6}, ?{at + 7}) ON CONFLICT (part, {keys}) DO UPDATE SET"
             " lives = excluded.lives, deleted = excluded.deleted, stamp = excluded.stamp,"

@@ -74,12 +74,12 @@ class Served:
 
     @functools.cached_property
     def at_row(self) -> str:
-        """The condition for one row of our own table: part, key…"""
+        """The condition for one row of our own table; its parameters are part and key."""
         return " AND ".join(f"{name} = ?" for name in ("part", *self.our_keys))
 
     @functools.cached_property
     def at_app(self) -> str:
-        """The condition for one row of the served table: partition, key…"""
+        """The condition for one row of the served table; its parameters are partition and key."""
         return " AND ".join(f"{quote(name)} = ?" for name in self.info.key_names)
 
     def same_row(self, ours: str, app: str) -> str:
@@ -116,7 +116,7 @@ def describe(connection: sqlite3.Connection, number: int, table: ServedTable) ->
     if info.kind != "table" or info.name != table.name:
         why = f"the schema file has a {info.kind} named {info.name!r}"
         raise _refused(table, why, "Serve tables only, by their exact names")
-    if len(info.key) < 2 or info.key[0].name != table.partition_column:
+    if not info.key[1:] or info.key[0].name != table.partition_column:
         why = f"its primary key is ({', '.join(info.key_names)})"
         remedy = f"Declare PRIMARY KEY ({table.partition_column}, …) with the devices' key after it"
         raise _refused(table, why, remedy)

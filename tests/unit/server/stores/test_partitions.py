@@ -35,7 +35,6 @@ def bench(tmp_path: Path) -> Iterator[StoreBench]:
     bench.connection.close()
 
 
-
 def test_partitions_come_from_the_rules(bench: StoreBench) -> None:
     """A user reads and writes what the rules name, and nothing by default besides."""
     assert dict(bench.store.permissions("ann")) == {"red": "write", "blue": "write", "grey": "read"}
@@ -81,7 +80,9 @@ def test_the_same_key_in_two_partitions_neither_collides_nor_is_revealed(bench: 
 
 
 @pytest.mark.parametrize("partition", ["red", "", "nowhere"])
-def test_a_foreign_row_can_be_neither_changed_nor_deleted(bench: StoreBench, partition: str) -> None:
+def test_a_foreign_row_can_be_neither_changed_nor_deleted(
+    bench: StoreBench, partition: str
+) -> None:
     """Knowing key, life and partition of A's row helps B to nothing, and tells it nothing (I15)."""
     bench.judged("A", bench.insert(["1", "red", "A's"], table="tasks", columns=COLUMNS))
     update = bench.update(
@@ -117,7 +118,11 @@ def test_a_row_moves_for_whoever_may_write_both_partitions(bench: StoreBench) ->
 def test_a_move_to_where_the_user_may_not_write_is_refused(bench: StoreBench) -> None:
     """Reading is not enough for the new partition, nor is a text enough for a name."""
     bench.judged("A", bench.insert(["1", "red", "A's"], table="tasks", columns=COLUMNS))
-    for target, code in (("grey", "permission_denied"), ("black", "permission_denied"), (None, "constraint")):
+    for target, code in (
+        ("grey", "permission_denied"),
+        ("black", "permission_denied"),
+        (None, "constraint"),
+    ):
         move = bench.update("1", {"project": target}, life=life("A"), hlc=HLC + 1, table="tasks")
         answer = bench.judged("A", move)
         assert [each.code for each in answer.result.refused] == [code]
@@ -135,7 +140,10 @@ def test_one_commit_over_two_partitions_is_one_page(bench: StoreBench) -> None:
     cursors = {"red": 0, "blue": 0}
     for number in range(3):
         page, sections = bench.page("C", cursors, PageLimits(rows=1))
-        assert {row[0] for each in sections for row in each.rows} == {f"{number}red", f"{number}blue"}
+        assert {row[0] for each in sections for row in each.rows} == {
+            f"{number}red",
+            f"{number}blue",
+        }
         cursors = dict(page.changes.cursors)
     assert page.changes.complete
 

@@ -203,7 +203,9 @@ def test_refusals_name_the_change_and_show_the_row(tmp_path: Path) -> None:
         (5, "value_not_supported"),
     ]
     assert [row[1] for row in bench.rows()] == ["1", "6"]
-    assert [(s.kind, s.rows) for s in answer.result.rows] == [("exit", [["2"], ["3"], ["4"], ["5"]])]
+    assert [(s.kind, s.rows) for s in answer.result.rows] == [
+        ("exit", [["2"], ["3"], ["4"], ["5"]])
+    ]
     refused = bench.judged("A", bench.update("1", {"title": "last"}, life=life("A"), hlc=HLC + 1))
     (shown,) = refused.result.rows
     assert (shown.kind, shown.rows[0][4:]) == ("row", ["same", "x", 0])
@@ -246,7 +248,7 @@ def test_a_refusal_takes_along_only_what_needs_the_row(tmp_path: Path) -> None:
 
 
 def test_lost_answers_are_told_and_confirmed_ones_forgotten(bench: StoreBench) -> None:
-    """Hello gets the results above the confirmed batch, also after several batches (I5)."""
+    """Hello gets the results above the confirmed batch, also after several batches (I2)."""
     bench.welcome("A")
     results = [
         bench.judged("A", bench.insert([str(place), "x", None, 0])).result for place in range(3)
@@ -265,7 +267,7 @@ def test_lost_answers_are_told_and_confirmed_ones_forgotten(bench: StoreBench) -
 def test_a_file_that_knows_less_than_the_server_is_behind(
     bench: StoreBench, acked: int | None, highest: int | None, code: str
 ) -> None:
-    """A restored or copied file is told from a lost answer and refused (I5)."""
+    """A restored or copied file is told from a lost answer and refused (I2)."""
     bench.welcome("A")
     bench.judged("A", bench.insert(["1", "x", None, 0]))
     bench.judged("A", bench.insert(["2", "x", None, 0]), acked=1)
