@@ -43,3 +43,18 @@ def test_modules_tell_their_purpose() -> None:
     ]
 
     assert silent == []
+
+
+def test_tests_say_what_must_hold() -> None:
+    """Every test has a docstring; fixtures and helpers are told by their names."""
+    silent = [
+        f"{shown(path)}:{node.name}"
+        for path in files(".py")
+        if path.name.startswith("test_")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and ast.get_docstring(node) is None
+    ]
+
+    assert silent == []
