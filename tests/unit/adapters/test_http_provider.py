@@ -98,6 +98,7 @@ class StandingClock:
 
 
 def make(config: AppConfig, **more: Any) -> HttpProvider:
+    """Make a provider; the test closes it."""
     return HttpProvider(config, clock=StandingClock(), **more)
 
 
