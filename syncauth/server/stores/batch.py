@@ -29,7 +29,8 @@ class Group:
     """Changes of one table, kind and partition.
 
     `partition` is "" where a device did not know it and it must be found by the row's life. `target`, in an
-    update, is the value of the partition column if it is among the columns written.
+    update, is the value of the partition column if it is among the columns written. `plain` says that no value was
+    tagged on the wire: there is no text that is no valid UTF-8.
     """
 
     table: Served
@@ -40,6 +41,7 @@ class Group:
     rows: list[Any]
     target: Any = None
     targeted: bool = False
+    plain: bool = False
 
 
 def read_batch(served: Mapping[str, Served], sections: Sequence[Section], own: str) -> list[Group]:
@@ -73,7 +75,15 @@ def _read(served: Mapping[str, Served], section: Section, own: str) -> Iterable[
     if rows:
         _check_heads(rows, width, life_needed=section.kind != "insert")
         _check_deltas(rows, len(deltas))
-        group = Group(table, section.kind, section.partition, tuple(columns), tuple(deltas), rows)
+        group = Group(
+            table,
+            section.kind,
+            section.partition,
+            tuple(columns),
+            tuple(deltas),
+            rows,
+            plain=rows[0] is section.rows[0],  # no column had anything to decode
+        )
         yield from _by_partition(group, own)
 
 

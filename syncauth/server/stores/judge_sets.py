@@ -85,12 +85,12 @@ def _insert(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
     names = table.names([table.partition_column, *table.key, *group.columns])
     head = width + 3
     places = [*range(width), *range(head, head + len(group.columns))]
-    for raw, rows in split_raw(group.rows):
-        values = _numbered(places, raw)
+    for raw, rows in _split(group):
+        values = ", ".join([_partition(group), *_marks(places, raw)])
+        if not group.columns:  # sqlite3 wants as many values as the highest mark says
+            rows = [row[:width] for row in rows]  # noqa: PLW2901
         connection.executemany(
-            f"INSERT INTO {table.app} ({', '.join(names)})"
-            f" VALUES (?{head + len(group.columns) + 1}, {values})",
-            _with(rows, group.partition),
+            f"INSERT INTO {table.app} ({', '.join(names)}) VALUES ({values})", rows
         )
     return True
 
@@ -102,8 +102,7 @@ def _update(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
         return False
     width = table.width
     head, columns, deltas = width + 3, group.columns, group.deltas
-    last = head + len(columns) + len(deltas) + 1
-    for raw, rows in split_raw(group.rows):
+    for raw, rows in _split(group):
         terms = [
             f"{name} = {value}"
             for name, value in zip(
@@ -119,8 +118,8 @@ def _update(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
         )
         cursor = connection.executemany(
             f"UPDATE {table.app} SET {', '.join(terms)}"
-            f" WHERE {table.names([table.partition_column])[0]} = ?{last} AND {key}",
-            _with(rows, group.partition),
+            f" WHERE {table.names([table.partition_column])[0]} = {_partition(group)} AND {key}",
+            rows,
         )
         if cursor.rowcount != len(rows):
             return False  # another program has taken a row away
@@ -201,13 +200,14 @@ def _marks(places: Iterable[int], raw: Iterable[int]) -> list[str]:
     return [f"CAST(?{place + 1} AS TEXT)" if place in cast else f"?{place + 1}" for place in places]
 
 
-def _numbered(places: Iterable[int], raw: Iterable[int]) -> str:
-    return ", ".join(_marks(places, raw))
+def _split(group: Group) -> Iterable[tuple[frozenset[int], Sequence[Any]]]:
+    """Group the rows by the positions of texts that are no valid UTF-8."""
+    return [(frozenset(), group.rows)] if group.plain else split_raw(group.rows)
 
 
-def _with(rows: Sequence[Any], partition: str) -> Iterable[tuple[Any, ...]]:
-    """Put the partition behind the values of each row."""
-    return [(*row, partition) for row in rows]
+def _partition(group: Group) -> str:
+    """Return the name of the partition as SQL, so that rows are bound as they are, without it."""
+    return f"CAST(x'{group.partition.encode().hex()}' AS TEXT)"
 
 
 def _text(name: str) -> str:
