@@ -226,12 +226,19 @@ class App:
         """
         specs = _specs(tables, counters or {}, keys or {}, local_triggers)
         opened = await open_replica_file(self.config, self._opened(), user.id, specs, create)
-        port = ReplicaPort(opened.replica, opened.worker, asyncio.get_running_loop())
+        loop, driver = asyncio.get_running_loop(), self.driver
+        port = ReplicaPort(opened.replica, opened.worker, loop)
         replica = OpenReplica(self, user, opened, port)
-        self.driver.attach(user.id, port)
+        try:
+            state = await port.state()
+        except BaseException:
+            await replica.close_file()
+            raise
+        driver.attach(user.id, port)
         self._replicas[user.id] = replica
-        opened.watch(lambda: self.driver.post(inputs.ReplicaWritten(user.id)))
-        self.driver.post(inputs.ReplicaOpened(user.id, await port.state()))
+        driver.post(inputs.ReplicaOpened(user.id, state))
+        written = inputs.ReplicaWritten(user.id)
+        opened.watch(lambda: loop.call_soon_threadsafe(driver.post, written))
         return replica
 
     async def close_replica(self, replica: OpenReplica) -> None:

@@ -63,7 +63,7 @@ class OpenReplica:
 
     @property
     def db(self) -> sqlite_utils.Database:
-        """The file as a sqlite-utils database, for quick calls in the thread that opened it.
+        """The file as a sqlite-utils database, for quick calls; each thread has its own connection.
 
         Any other connection, library or process may write to the file as well; `path` tells where
         it is.
@@ -74,7 +74,7 @@ class OpenReplica:
     @property
     def path(self) -> str:
         """The path of the SQLite file."""
-        return str(self._opened.path)
+        return self._opened.path
 
     @property
     def status(self) -> Status:
@@ -126,6 +126,10 @@ class OpenReplica:
             return
         self._closed = True
         await self._app.close_replica(self)
+
+    async def close_file(self) -> None:
+        """Close the file, of whose sync nothing runs any more; `App.close_replica` calls this."""
+        await asyncio.to_thread(self._opened.close)
 
     async def _uploaded(self) -> None:
         stream = self._app.events()
