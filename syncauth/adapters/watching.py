@@ -54,8 +54,9 @@ class Watcher:
 
     def _start_watching(self, directory: str) -> RustNotify | None:
         try:
-            # debug, force_polling, poll_delay_ms, recursive, ignore_permission_denied
-            return RustNotify([directory], False, False, 0, False, True)  # noqa: FBT003 - positional alone
+            # debug, force_polling, poll_delay_ms, recursive, ignore_permission_denied; with the
+            # last one true it would ignore every error, and watch nothing without a word.
+            return RustNotify([directory], False, False, 0, False, False)  # noqa: FBT003 - positional alone
         except (OSError, RuntimeError) as error:
             self._give_up(error)
             return None
