@@ -238,7 +238,11 @@ class App:
         self._replicas[user.id] = replica
         driver.post(inputs.ReplicaOpened(user.id, state))
         written = inputs.ReplicaWritten(user.id)
-        opened.watch(lambda: loop.call_soon_threadsafe(driver.post, written))
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(driver.post, written)
+
+        opened.watch(wake)
         return replica
 
     async def close_replica(self, replica: OpenReplica) -> None:

@@ -132,6 +132,10 @@ def run_create(path: str, script: str, tables: Sequence[TableSpec]) -> None:
         FileFull, FileCorrupt, FileInUse, StorageError: the file cannot be used now.
             In each case nothing of it was kept.
     """
+    try:
+        statements = _statements(script)
+    except ValueError as error:
+        raise _unusable(str(error)) from error
     with (
         schema.storage_errors(path),
         contextlib.closing(sqlite3.connect(path, timeout=schema.BUSY_SECONDS)) as connection,
@@ -139,7 +143,7 @@ def run_create(path: str, script: str, tables: Sequence[TableSpec]) -> None:
         connection.isolation_level = None
         connection.execute("BEGIN IMMEDIATE")  # an exception rolls back by closing
         connection.set_authorizer(_refuse_transactions)
-        for statement in _statements(script):
+        for statement in statements:
             _run_one(connection, path, statement)
         connection.set_authorizer(None)
         for spec in tables:
@@ -151,31 +155,33 @@ def _run_one(connection: sqlite3.Connection, path: str, statement: str) -> None:
     try:
         with schema.storage_errors(path):  # the disk is not the script's fault
             connection.execute(statement).fetchall()
-    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-        raise InvalidConfig(
-            "the SQL given as create cannot be run",
-            setting="create",
-            why=f"{error}, in {_first_line(statement)!r}",
-            remedy="Nothing of it was kept; leave BEGIN and COMMIT out, it is one transaction",
-        ) from error
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        first_line = statement.strip().partition("\n")[0][:80]
+        raise _unusable(f"{error}, in {first_line!r}") from error
+
+
+def _unusable(why: str) -> InvalidConfig:
+    return InvalidConfig(
+        "the SQL given as create cannot be run",
+        setting="create",
+        why=why,
+        remedy="Nothing of it was kept; leave BEGIN and COMMIT out, it is one transaction",
+    )
 
 
 def _refuse_transactions(action: int, *_: str | None) -> int:
     return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_TRANSACTION else sqlite3.SQLITE_OK
 
 
-def _statements(script: str) -> Iterator[str]:
+def _statements(script: str) -> list[str]:
     """Cut a script after each semicolon that ends a statement; `executescript` would commit."""
+    found = []
     start = 0
     for end, sign in enumerate(script, 1):
         if sign == ";" and sqlite3.complete_statement(script[start:end]):
-            yield script[start:end]
+            found.append(script[start:end])
             start = end
-    yield script[start:]
-
-
-def _first_line(statement: str) -> str:
-    return statement.strip().partition("\n")[0][:80]
+    return [*found, script[start:]]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from syncauth.interfaces import Batch
 from syncauth.replica.entries import Entry, delete_entries, read_entries
 from syncauth.replica.restoring import drop_entries_of_lost_rows
 from syncauth.replica.rowwrites import write_entry
@@ -20,6 +19,7 @@ from syncauth.replica.schema import read_meta, write_meta
 from syncauth.replica.table import Table
 from syncauth.rows.stamps import make_stamp
 from syncauth.rows.values import read_all
+from syncauth.sansio.inputs import Batch
 
 
 def batches_after(connection: sqlite3.Connection, after: int) -> list[Batch]:

@@ -16,10 +16,10 @@ from operator import itemgetter
 from typing import Any, Final
 
 from syncauth.errors import FileCorrupt
-from syncauth.interfaces import Batch
 from syncauth.replica.schema import read_meta, read_number, write_meta
 from syncauth.replica.table import Table
 from syncauth.rows.values import encode_rows, read_all
+from syncauth.sansio.inputs import Batch
 from syncauth.sansio.messages import Section, digest_of, encode_sections
 
 _ROW_BYTES: Final = 60

@@ -14,12 +14,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from syncauth.errors import Closed, InvalidMessage, SyncStopped
-from syncauth.interfaces import Acknowledged, Batch, ReplicaState
+from syncauth.interfaces import Acknowledged
 from syncauth.models import DeadLetter, TableSpec
 from syncauth.replica import dead_letters, inflight, outbox, schema, tracking, waiting
 from syncauth.replica.acknowledge import acknowledge
 from syncauth.replica.apply import Applier
 from syncauth.replica.state import read_state
+from syncauth.sansio.inputs import Batch, ReplicaState
 from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, decode_sections
 
 

@@ -14,7 +14,14 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
-from syncauth.errors import FileCorrupt, FileFull, FileInUse, FileTooNew, InvalidConfig, StorageError
+from syncauth.errors import (
+    FileCorrupt,
+    FileFull,
+    FileInUse,
+    FileTooNew,
+    InvalidConfig,
+    StorageError,
+)
 from syncauth.rows import capture
 
 FORMAT: Final = 1

@@ -7,9 +7,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from syncauth.interfaces import ReplicaState
 from syncauth.replica.schema import read_meta, read_number
 from syncauth.replica.table import Table
+from syncauth.sansio.inputs import ReplicaState
 from syncauth.sansio.messages import BatchMark
 
 

@@ -1,0 +1,124 @@
+"""
+The file of the credential store: its tables, its format, and what SQLite says about the disk.
+
+This module must never hold a key or a token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from syncauth.errors import FileCorrupt, FileFull, FileInUse, FileTooNew, StorageError
+
+FORMAT: Final = 1
+"""The version of the layout; a file with a higher one is not touched."""
+
+BUSY_SECONDS: Final = 2.0
+
+_TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY NOT NULL, value TEXT) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS users (
+        user_id TEXT PRIMARY KEY NOT NULL,
+        device_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        current INTEGER NOT NULL DEFAULT 0,
+        profile TEXT NOT NULL,
+        received_at REAL NOT NULL,
+        data_key BLOB,
+        access BLOB,
+        refresh BLOB,
+        life REAL,
+        refresh_id TEXT,
+        episode TEXT,
+        reason TEXT,
+        since REAL NOT NULL DEFAULT 0
+    ) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS revocations (id INTEGER PRIMARY KEY AUTOINCREMENT, refresh BLOB NOT NULL)",
+)
+
+
+def open_sessions(path: str) -> sqlite3.Connection:
+    """Open or make the file, for this user of the machine alone; used by one thread at a time.
+
+    Raises:
+        FileTooNew, FileCorrupt, FileFull, FileInUse, StorageError: it cannot be used; it was left as it is.
+    """
+    with storage_errors(path):
+        _make(path)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            _check_format(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _TABLES:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _make(path: str) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    Path(path).chmod(0o600)
+
+
+def _check_format(connection: sqlite3.Connection, path: str) -> None:
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    if number > FORMAT:
+        raise FileTooNew(
+            "the credential store was written by a newer version of syncauth",
+            path=path,
+            why=f"its format is {number}, this version knows {FORMAT}",
+            remedy="Install the newer version; the file was not touched",
+        )
+
+
+@contextlib.contextmanager
+def storage_errors(path: str) -> Iterator[None]:
+    """Turn what SQLite and the system say about the disk into our own errors; all others pass."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            "the credential store cannot be made",
+            path=path,
+            why=error.strerror or type(error).__name__,
+            remedy="Check the data directory and its permissions",
+        ) from error
+    except sqlite3.Error as error:
+        raise _storage_error(error, path) from error
+
+
+def _storage_error(error: sqlite3.Error, path: str) -> StorageError:
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    why = str(error)
+    if primary == sqlite3.SQLITE_FULL:
+        remedy = "Free some space; nothing was changed"
+        return FileFull("the disk is full", path=path, why=why, remedy=remedy)
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        remedy = "Keep a copy; without the file users log in again and lose no rows"
+        return FileCorrupt(
+            "the credential store is damaged or no database", path=path, why=why, remedy=remedy
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        remedy = "Try again; nothing was changed"
+        return FileInUse(
+            "another program holds a lock on the file", path=path, why=why, remedy=remedy
+        )
+    remedy = "Check the disk, the directory and its permissions"
+    return StorageError("the credential store cannot be used", path=path, why=why, remedy=remedy)

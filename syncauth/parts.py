@@ -1,0 +1,109 @@
+"""
+The parts of an App that touch the world, made for real, and the opening of a user's file with them.
+
+Tests give stand-ins for some of them as `Parts`. This module is wiring: it must never decide anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from syncauth.adapters import locks
+from syncauth.adapters.clock import SystemClock
+from syncauth.adapters.http_provider import HttpProvider
+from syncauth.adapters.randomness import SystemRandomness
+from syncauth.adapters.sessions import SessionStore
+from syncauth.adapters.watching import Watcher
+from syncauth.adapters.websocket import WebSocketTransport
+from syncauth.config import AppConfig
+from syncauth.errors import StorageError
+from syncauth.interfaces import Clock, CredentialStore, IdentityProvider, Randomness, SyncTransport
+from syncauth.models import TableSpec
+from syncauth.replica.files import Owner
+from syncauth.replica.opened import OpenedFile, open_file
+
+_DEVICE_BYTES: Final = 8
+_INCARNATION_BYTES: Final = 16
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the driver needs from the outside; `aclose` gives everything back."""
+
+    clock: Clock
+    randomness: Randomness
+    store: CredentialStore
+    provider: IdentityProvider
+    transport: SyncTransport
+    aclose: Callable[[], Awaitable[None]]
+
+
+async def open_parts(config: AppConfig, given: Parts | None) -> Parts:
+    """Take the data directory and open what an App needs, or take what was given.
+
+    Raises:
+        FileInUse: another App or process has this data directory open.
+        StorageError: a file or the keyring cannot be used; nothing was changed.
+    """
+    if given is not None:
+        return given
+    randomness = SystemRandomness()
+    lock, store = await asyncio.to_thread(_open_store, config, randomness)
+    clock = SystemClock()
+    provider = HttpProvider(config, clock=clock)
+    transport = WebSocketTransport(config, locate=lambda again: provider.sync_url(again=again))
+
+    async def aclose() -> None:
+        await provider.aclose()
+        await asyncio.to_thread(store.close)
+        lock.release()
+
+    return Parts(clock, randomness, store, provider, transport, aclose)
+
+
+def _open_store(config: AppConfig, randomness: Randomness) -> tuple[locks.HeldLock, SessionStore]:
+    directory = Path(config.data_dir)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            "the data directory cannot be made",
+            path=str(directory),
+            why=error.strerror or type(error).__name__,
+            remedy="Give a directory that this program may write to",
+        ) from error
+    with contextlib.ExitStack() as undo:
+        lock = locks.hold_directory(str(directory))
+        undo.callback(lock.release)
+        scope = f"{config.base_url} {config.app_id}"
+        store = SessionStore(
+            directory, scope=scope, key_storage=config.key_storage, randomness=randomness
+        )
+        undo.pop_all()
+        return lock, store
+
+
+async def open_replica_file(
+    config: AppConfig,
+    parts: Parts,
+    user_id: str,
+    specs: Sequence[TableSpec],
+    create: str,
+) -> OpenedFile:
+    """Open one user's file in a thread; raises what `replica.opened.open_file` raises."""
+    return await asyncio.to_thread(
+        open_file,
+        str(config.data_dir),
+        Owner(config.base_url, config.app_id, user_id),
+        tables=specs,
+        create=create,
+        device=parts.randomness.token(_DEVICE_BYTES).hex(),
+        incarnation=parts.randomness.token(_INCARNATION_BYTES).hex(),
+        hold=locks.hold_file,
+        watch=Watcher,
+    )
