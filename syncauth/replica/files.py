@@ -155,7 +155,7 @@ def _run_one(connection: sqlite3.Connection, path: str, statement: str) -> None:
     try:
         with schema.storage_errors(path):  # the disk is not the script's fault
             connection.execute(statement).fetchall()
-    except (sqlite3.Error, sqlite3.Warning) as error:
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
         first_line = statement.strip().partition("\n")[0][:80]
         raise _unusable(f"{error}, in {first_line!r}") from error
 
