@@ -30,10 +30,10 @@ from syncauth.config import AppConfig
 from syncauth.errors import SyncAuthError
 from syncauth.interfaces import ConnectionLost
 from syncauth.models import Secret
+from syncauth.sansio.messages import SUBPROTOCOL
 
-SUBPROTOCOL: Final = Subprotocol("syncauth.v1")
-LONGEST_FRAME_BYTES: Final = 16 * 1024 * 1024
-"""A server's page holds some megabytes; more is a fault, and would fill the memory."""
+LONGEST_FRAME_BYTES: Final = 128 * 1024 * 1024
+"""Twice the largest batch that a server can be set to take; more would only fill the memory."""
 
 FRAMES_WAITING: Final = 4
 PING_SECONDS: Final = 20.0
@@ -97,7 +97,7 @@ class WebSocketTransport:
         try:
             connection = await _ConnectOnce(
                 url,
-                subprotocols=[SUBPROTOCOL],
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers={"Authorization": f"Bearer {access_token.reveal()}"},
                 user_agent_header="syncauth",
                 compression=None,

@@ -9,12 +9,10 @@ import logging
 import socket
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as Upgrade, Response
 
 from syncauth.adapters.websocket import LONGEST_FRAME_BYTES, WebSocketLink, WebSocketTransport
@@ -345,19 +343,15 @@ async def test_a_binary_frame_breaks_the_protocol(
 
 
 async def test_a_frame_that_is_too_long_ends_the_socket(
-    sync: SyncServer, transport: WebSocketTransport
+    odd: OddServer, configure: Configure
 ) -> None:
-    """No server fills this device's memory."""
-
-    async def talk(connection: ServerConnection) -> None:
-        with suppress(ConnectionClosed):
-            await connection.send("x" * (LONGEST_FRAME_BYTES + 1))
-
-    sync.talk = talk
-    link = await transport.connect(TOKEN)
+    """The announced length is enough; a server that ignores our close is cut at the next ping."""
+    announced = b"\x81\x7f" + (LONGEST_FRAME_BYTES + 1).to_bytes(8)
+    odd.reply(PATH, upgrading("syncauth.v1", then=announced))
+    link = await WebSocketTransport(configure(close_timeout=0.2), ping_seconds=0.1).connect(TOKEN)
     with pytest.raises(ConnectionLost) as raised:
         await link.receive()
-    assert raised.value.code == 1009
+    assert (raised.value.kind, raised.value.code) == ("closed", 1009)
 
 
 # --- the end -------------------------------------------------------------------------------------
@@ -482,8 +476,8 @@ async def test_no_log_and_no_error_holds_a_token(
 # --- helpers -------------------------------------------------------------------------------------
 
 
-def upgrading(subprotocol: str, *, reads: bool = True) -> Reply:
-    """Grant an upgrade by hand (RFC 6455 section 4.2.2), and never say a word after it."""
+def upgrading(subprotocol: str, *, then: bytes = b"", reads: bool = True) -> Reply:
+    """Grant an upgrade by hand (RFC 6455 section 4.2.2), and never close."""
 
     async def grant(request: Request, writer: asyncio.StreamWriter) -> None:
         key = request.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -495,7 +489,7 @@ def upgrading(subprotocol: str, *, reads: bool = True) -> Reply:
             f"Sec-WebSocket-Accept: {accept}",
             f"Sec-WebSocket-Protocol: {subprotocol}",
         ]
-        writer.write("\r\n".join([*head, "", ""]).encode())
+        writer.write("\r\n".join([*head, "", ""]).encode() + then)
         if not reads:
             writer.transport.pause_reading()
 
