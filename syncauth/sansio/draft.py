@@ -16,7 +16,7 @@ from syncauth.models import ConnectionState, SessionState
 from syncauth.sansio.accounts import Account, Link, Refresh
 from syncauth.sansio.connection import CONNECTION_TABLE, ConnectionTrigger
 from syncauth.sansio.effects import Effect, StoreWrite, Ticket
-from syncauth.sansio.inputs import Moment
+from syncauth.sansio.inputs import Moment, ReplicaState
 from syncauth.sansio.session import SESSION_TABLE, SessionTrigger
 
 Moves = tuple[SessionTrigger | ConnectionTrigger, ...]
@@ -106,6 +106,16 @@ class Draft:
     def do(self, effect: Effect) -> None:
         """Ask for an effect after the commit."""
         self.output.effects.append(effect)
+
+    def know(self, state: ReplicaState) -> None:
+        """Take over the replica's present state, unless it is closing: a late answer opens nothing."""
+        if self.account.replica is not None:
+            self.change(replica=state)
+
+    def worked(self, state: ReplicaState) -> None:
+        """Take the answer to an effect on the replica."""
+        self.change(working=self.account.working - 1)
+        self.know(state)
 
     def work(self, effect: Effect) -> None:
         """Ask for an effect on the replica, whose answer is awaited."""

@@ -232,7 +232,7 @@ def is_current(draft: Draft, ticket: Ticket) -> bool:
 
 
 def _take_state(draft: Draft, state: ReplicaState) -> None:
-    draft.change(replica=state, working=draft.account.working - 1)
+    draft.worked(state)
     if state.pending or state.in_flight_changes:
         draft.change(uploading=True)
     elif draft.account.uploading and not draft.account.written:

@@ -81,7 +81,8 @@ def opened(draft: Draft, answer: SocketOpened) -> None:
         return
     state = answer.state
     draft.change_link(opened=True)
-    draft.change(replica=state, online=True)
+    draft.know(state)
+    draft.change(online=True)
     hello = Hello(
         device=state.device,
         incarnation=state.incarnation,
@@ -142,7 +143,7 @@ def _welcomed(draft: Draft, welcome: Welcome) -> None:
 
 def prepared(draft: Draft, answer: ReplicaPrepared) -> None:
     """Clock offset and device id are durable."""
-    draft.change(replica=answer.state, working=draft.account.working - 1)
+    draft.worked(answer.state)
 
 
 def offer_token(draft: Draft) -> None:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60.0
+SECONDS = 15.0
 EMAIL, PASSWORD = "someone@example.com", "correct horse battery staple"
 
 
