@@ -80,7 +80,8 @@ def _is_at_a_door(module: str, doors: set[str]) -> bool:
 
 
 def _thing(module: str) -> str:
-    return module.split(".")[2].partition("_")[0]
+    word = module.split(".")[2].partition("_")[0]
+    return {"keys": "sessions"}.get(word, word)  # the keys are the credential store's
 
 
 def _import_name(distribution: str) -> str:
