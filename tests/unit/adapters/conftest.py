@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from syncauth.adapters.http_provider import HttpProvider
+from syncauth.adapters.websocket import WebSocketTransport
 from syncauth.config import AppConfig
+from tests.support.account_replies import WALL
 from tests.support.certificates import make_contexts
 from tests.support.odd_server import OddServer
+from tests.support.sync_server import SyncServer
 
 Configure = Callable[..., AppConfig]
 
@@ -50,3 +54,49 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
     """The TLS settings of a server, and of a client that trusts it."""
     folder: Path = tmp_path_factory.mktemp("tls")
     return make_contexts(folder)
+
+
+class StandingClock:
+    """A clock that stands."""
+
+    def now(self) -> float:
+        return 0.0
+
+    def wall(self) -> float:
+        return WALL
+
+
+def make_provider(config: AppConfig, **more: Any) -> HttpProvider:
+    """Make a provider; the test closes it."""
+    return HttpProvider(config, clock=StandingClock(), **more)
+
+
+@pytest.fixture
+async def provider(configure: Configure) -> AsyncIterator[HttpProvider]:
+    """A provider of the odd server, whose deadline a passing test never meets."""
+    made = make_provider(configure(token_deadline=5.0))
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def hasty(configure: Configure) -> AsyncIterator[HttpProvider]:
+    """A provider that gives up soon."""
+    made = make_provider(configure(token_deadline=0.6))
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def sync() -> AsyncIterator[SyncServer]:
+    """A server that keeps sockets open until the other side closes."""
+    server = SyncServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def transport(sync: SyncServer, configure: Configure) -> WebSocketTransport:
+    """A transport to the real server."""
+    return WebSocketTransport(configure(base_url=sync.url))
