@@ -3,8 +3,9 @@ The app's own connections to its file: one for each thread, each telling when it
 
 Python 3.11's sqlite3 has no commit hook, so a connection looks after each of its calls whether a
 transaction has ended or rows have changed. Each call holds the connection's lock, so that `close`,
-from whatever thread, waits for the call that runs and never takes the connection away under it.
-This module must never change what a statement does.
+from whatever thread, waits for the call that runs and never takes the connection away under it:
+sqlite3 lets other threads run in the middle of closing, and what they touch then is memory already
+freed, be it no more than `in_transaction`. This module must never change what a statement does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ import sqlite_utils
 from syncauth.errors import Closed
 from syncauth.replica.schema import BUSY_SECONDS
 
+_execute = sqlite3.Cursor.execute  # called for every row or statement, where `super()` would cost
+_executemany = sqlite3.Cursor.executemany
+_executescript = sqlite3.Cursor.executescript
+_fetchone = sqlite3.Cursor.fetchone
+_fetchmany = sqlite3.Cursor.fetchmany
+_fetchall = sqlite3.Cursor.fetchall
+_next = sqlite3.Cursor.__next__
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -31,42 +40,53 @@ def closed() -> Closed:
     return Closed("this replica is closed", remedy="Open it again with App.open_replica")
 
 
-class AppCursor(sqlite3.Cursor):
-    """A cursor whose every call is one call of its `AppConnection`."""
+class ReadingCursor(sqlite3.Cursor):
+    """A cursor whose every statement is one call of its `AppConnection`.
+
+    The rows of a SELECT come without the lock: its statement keeps SQLite's memory until it ends,
+    and only the end of a writing statement asks the connection for more.
+    """
 
     connection: AppConnection
 
     def execute(self, *arguments: Any) -> Self:
         """As `sqlite3.Cursor.execute`."""
-        return self.connection.run(super().execute, *arguments)
+        self.connection.run(_execute, self, *arguments)
+        return self
 
     def executemany(self, *arguments: Any) -> Self:
         """As `sqlite3.Cursor.executemany`."""
-        return self.connection.run(super().executemany, *arguments)
+        self.connection.run(_executemany, self, *arguments)
+        return self
 
     def executescript(self, *arguments: Any) -> sqlite3.Cursor:
         """As `sqlite3.Cursor.executescript`."""
-        return self.connection.run(super().executescript, *arguments)
+        self.connection.run(_executescript, self, *arguments)
+        return self
+
+
+class AppCursor(ReadingCursor):
+    """A cursor whose every call, also for a row, is one call of its `AppConnection`."""
 
     def fetchone(self) -> Any:
         """As `sqlite3.Cursor.fetchone`."""
         with self.connection.lock:
-            return super().fetchone()
+            return _fetchone(self)
 
     def fetchmany(self, *arguments: Any, **named: Any) -> list[Any]:
         """As `sqlite3.Cursor.fetchmany`."""
         with self.connection.lock:
-            return super().fetchmany(*arguments, **named)
+            return _fetchmany(self, *arguments, **named)
 
     def fetchall(self) -> list[Any]:
         """As `sqlite3.Cursor.fetchall`."""
         with self.connection.lock:
-            return super().fetchall()
+            return _fetchall(self)
 
     def __next__(self) -> Any:
         """As `sqlite3.Cursor.__next__`."""
         with self.connection.lock:
-            return super().__next__()
+            return _next(self)
 
 
 class AppConnection(sqlite3.Connection):
@@ -96,24 +116,46 @@ class AppConnection(sqlite3.Connection):
             finally:
                 self._look()
 
+    @property
+    def in_transaction(self) -> bool:
+        """As `sqlite3.Connection.in_transaction`; False once it is closed."""
+        with self.lock:
+            return not self._closed and super().in_transaction
+
+    @property
+    def total_changes(self) -> int:
+        """As `sqlite3.Connection.total_changes`."""
+        return self.run(lambda: super(AppConnection, self).total_changes)
+
     def _look(self) -> None:
         """Tell if a transaction has ended, or rows have changed outside one."""
         if self._closed:
             return
-        if self.in_transaction:
+        if super().in_transaction:
             self._was_in_transaction = True
             return
-        changes = self.total_changes
+        changes = super().total_changes
         if self._was_in_transaction or changes != self._changes:
             self._was_in_transaction = False
             self._changes = changes
             self._committed()
 
     def cursor(self, factory: Any = AppCursor) -> Any:
-        """As `sqlite3.Connection.cursor`; every other method that runs SQL comes by here."""
-        if self._closed:
-            raise closed()
-        return super().cursor(factory)
+        """As `sqlite3.Connection.cursor`."""
+        return self.run(super().cursor, factory)
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        """As `sqlite3.Connection.execute`, which would make a cursor of its own kind."""
+        kind = ReadingCursor if sql[:6].upper() == "SELECT" else AppCursor
+        return kind(self).execute(sql, *arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        """As `sqlite3.Connection.executemany`."""
+        return AppCursor(self).executemany(*arguments)
+
+    def executescript(self, *arguments: Any) -> sqlite3.Cursor:
+        """As `sqlite3.Connection.executescript`."""
+        return AppCursor(self).executescript(*arguments)
 
     def commit(self) -> None:
         """As `sqlite3.Connection.commit`."""
@@ -138,6 +180,38 @@ class AppConnection(sqlite3.Connection):
         with self.lock:
             self._closed = True
             super().close()
+
+
+def _guarded(name: str) -> Callable[..., Any]:
+    """Return the method of `sqlite3.Connection` as one call of an `AppConnection`."""
+    plain = getattr(sqlite3.Connection, name)
+
+    @functools.wraps(plain)
+    def method(self: AppConnection, *arguments: Any, **named: Any) -> Any:
+        return self.run(functools.partial(plain, self, *arguments, **named))
+
+    return method
+
+
+for _name in (
+    "backup",
+    "blobopen",
+    "create_aggregate",
+    "create_collation",
+    "create_function",
+    "create_window_function",
+    "deserialize",
+    "enable_load_extension",
+    "getlimit",
+    "load_extension",
+    "serialize",
+    "set_authorizer",
+    "set_progress_handler",
+    "set_trace_callback",
+    "setlimit",
+):
+    if hasattr(sqlite3.Connection, _name):  # a build of Python may lack some
+        setattr(AppConnection, _name, _guarded(_name))
 
 
 class AppConnections:
