@@ -147,7 +147,7 @@ class Bench:
         with Device(server.url, self.directory / "b") as device:
             device.start("open", tables=[NARROW.name, WIDE.name])
             begun = device.hear_until(machine="connection", state="connecting")["at"]
-            path = Path(device.finish("open")["path"])
+            path = next((self.directory / "b").rglob("replicas/*.db"))
             waits: list[float] = []
             done = threading.Event()
             writer = threading.Thread(target=_write_beside, args=(path, done, waits))
