@@ -3,8 +3,13 @@ Being told that files of a directory change: the one door to `watchfiles`.
 
 The directory is watched, not the files: SQLite's log comes and goes. Where the system does not
 watch (no more watches, an odd file system), the notice is simply given every 50 ms, and `kind` says
-so. A notice says only that something may have happened; whoever gets it looks. This module must
-never open or read a file it watches.
+so. A notice says only that something may have happened; whoever gets it looks.
+
+An event comes before what it tells of can be seen: SQLite writes its log, waits for the disk, and
+only then makes the commit visible in shared memory, of which the system tells nothing. So each
+event is followed by further notices, soon at first and then ever more rarely.
+
+This module must never open or read a file it watches.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ POLL_SECONDS: Final = 0.05
 """The time between two notices where nothing can be watched."""
 
 REST_MILLISECONDS: Final = 1000
-"""A notice without an event, in case the system lost one."""
+"""The longest time between two notices without an event, in case the system lost one."""
 
 log = logging.getLogger("syncauth")
 
@@ -72,14 +77,18 @@ class Watcher:
             self._notice()
 
     def _follow(self, events: RustNotify) -> None:
+        rest = REST_MILLISECONDS
         while True:
-            found = events.watch(
-                GROUP_MILLISECONDS, GROUP_MILLISECONDS, REST_MILLISECONDS, self._stop
-            )
+            found = events.watch(GROUP_MILLISECONDS, GROUP_MILLISECONDS, rest, self._stop)
             if found == "stop":
                 return
-            if isinstance(found, str) or any(self._is_ours(path) for _, path in found):
-                self._notice()
+            if isinstance(found, str):
+                rest = min(2 * rest, REST_MILLISECONDS)
+            elif any(self._is_ours(path) for _, path in found):
+                rest = GROUP_MILLISECONDS
+            else:
+                continue
+            self._notice()
 
     def _is_ours(self, path: str) -> bool:
         return os.path.basename(path).startswith(self._prefix)  # noqa: PTH119 - one of many strings

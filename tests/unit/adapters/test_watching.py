@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Self
 
@@ -110,6 +111,25 @@ def test_watching_that_breaks_off_becomes_polling(
     watcher.close()
 
     assert watcher.kind == "polling"
+
+
+@pytest.mark.usefixtures("only_events")
+def test_an_event_is_followed_by_further_notices(tmp_path: Path) -> None:
+    """SQLite's commit becomes visible some time after the last event of it: one look is too few."""
+    moments: list[float] = []
+    enough = threading.Event()
+
+    def notice() -> None:
+        moments.append(time.perf_counter())
+        if len(moments) == 6:
+            enough.set()
+
+    watcher = Watcher(str(tmp_path), "a.db", notice)
+    (tmp_path / "a.db-wal").touch()
+    assert enough.wait(LIMIT)
+    watcher.close()
+
+    assert moments[5] - moments[4] > moments[1] - moments[0]
 
 
 def test_a_lost_event_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
