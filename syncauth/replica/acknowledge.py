@@ -100,7 +100,11 @@ def make_life(connection: sqlite3.Connection, hlc: int) -> str:
 
 
 def _letter(
-    connection: sqlite3.Connection, section: Section, row: Sequence[Any], width: int, refused: Refused
+    connection: sqlite3.Connection,
+    section: Section,
+    row: Sequence[Any],
+    width: int,
+    refused: Refused,
 ) -> DeadLetter:
     names = [*section.columns, *section.deltas]
     return dead_letters.add(
@@ -132,7 +136,7 @@ def _take_along(
     )
     here = local_rows(connection, table)
     connection.execute(
-        f"DELETE FROM {table.rows} AS r WHERE EXISTS (SELECT 1 FROM {table.page} AS p"  # noqa: S608
+        f"DELETE FROM {table.rows} AS r WHERE EXISTS (SELECT 1 FROM {table.page} AS p"
         f" WHERE {table.same_key('p', 'r')} AND p.lives = r.lives)"
     )
     letters = []
@@ -153,29 +157,25 @@ def _begin_from_nothing(
 ) -> None:
     """A later insert of the same key would end the refused life; now there is none to end."""
     connection.executemany(
-        f"UPDATE {table.capture} SET life = NULL WHERE entry = ?",  # noqa: S608
+        f"UPDATE {table.capture} SET life = NULL WHERE entry = ?",
         [(entry.entry,) for entry in entries if entry.kind == "insert"],
     )
 
 
-def _trim(
-    connection: sqlite3.Connection, tables: Mapping[str, Table], result: BatchResult
-) -> None:
+def _trim(connection: sqlite3.Connection, tables: Mapping[str, Table], result: BatchResult) -> None:
     """Remove the batch and its entries; rows whose deletion was applied are no longer known."""
     without_effect = [lost.entry for lost in result.superseded if not lost.columns]
     for table in tables.values():
         delete_entries(connection, table, without_effect)
-        deleted = (
-            f"SELECT {table.keys} FROM {table.capture} WHERE batch = ?1 AND kind = 'delete'"  # noqa: S608
-        )
+        deleted = f"SELECT {table.keys} FROM {table.capture} WHERE batch = ?1 AND kind = 'delete'"
         connection.execute(
-            f"DELETE FROM {table.rows} AS r WHERE ({table.keys}) IN ({deleted})"  # noqa: S608
+            f"DELETE FROM {table.rows} AS r WHERE ({table.keys}) IN ({deleted})"
             f" AND EXISTS (SELECT 1 FROM {table.capture} AS c WHERE {table.same_key('c', 'r')}"
             # The plus keeps SQLite from looking through the whole batch for each of its rows.
             " AND +c.batch = ?1 AND c.kind = 'delete' AND instr(r.lives, c.life))",
             (result.batch,),
         )
-        connection.execute(f"DELETE FROM {table.capture} WHERE batch = ?", (result.batch,))  # noqa: S608
+        connection.execute(f"DELETE FROM {table.capture} WHERE batch = ?", (result.batch,))
     connection.execute("DELETE FROM _sync_inflight WHERE batch = ?", (result.batch,))
 
 
@@ -185,8 +185,7 @@ def _lower_clock(
     """After stamps were cut, let the clock come back from the future, unless an entry still stands there."""
     highest = cut.first + len(cut.entries) - 1
     ahead = [
-        f"NOT EXISTS (SELECT 1 FROM {table.capture} WHERE hlc > ?1)"  # noqa: S608
-        for table in tables.values()
+        f"NOT EXISTS (SELECT 1 FROM {table.capture} WHERE hlc > ?1)" for table in tables.values()
     ]
     connection.execute(
         "UPDATE _sync_clock SET hlc = min(hlc, max(?1, (ifnull(fixed_ms,"

@@ -22,7 +22,7 @@ from syncauth.replica import conflicts, waiting
 from syncauth.replica.entries import Entry, delete_entries, has_pending, read_entries
 from syncauth.replica.merge import Outcome, Overlay, Remote
 from syncauth.replica.orphans import Orphans
-from syncauth.replica.page import Group, TablePage, fill_keys, newest_stamp, read_page
+from syncauth.replica.page import Group, fill_keys, newest_stamp, read_page
 from syncauth.replica.rowwrites import (
     clear_columns,
     delete_known,
@@ -123,7 +123,7 @@ class Applier:
         )
         if not self._decided:
             self._connection.execute(
-                f"DELETE FROM {table.page} AS p WHERE NOT EXISTS (SELECT 1 FROM {table.rows} AS r"  # noqa: S608
+                f"DELETE FROM {table.page} AS p WHERE NOT EXISTS (SELECT 1 FROM {table.rows} AS r"
                 f" WHERE {table.same_key('r', 'p')} AND (r.partition IS NULL OR r.partition = ?"
                 " OR instr(p.lives, substr(r.lives, 1, 32))))",
                 (group.partition_id,),
@@ -156,15 +156,15 @@ class Applier:
         """Keep rows that a pending insert has begun anew; what the server knew of them is over."""
         at_key = " AND ".join(f"{name} = ?" for name in table.tracked.key_names)
         keys = [key for key, _ in staying]
-        self._connection.executemany(f"DELETE FROM {table.page} WHERE {at_key}", keys)  # noqa: S608
-        self._connection.executemany(f"DELETE FROM {table.rows} WHERE {at_key}", keys)  # noqa: S608
+        self._connection.executemany(f"DELETE FROM {table.page} WHERE {at_key}", keys)
+        self._connection.executemany(f"DELETE FROM {table.rows} WHERE {at_key}", keys)
         upsert_known(
             self._connection, table, [(*key, known, None) for key, known in staying if known]
         )
 
     def _known_lives(self, table: Table) -> dict[tuple[Any, ...], str]:
         rows = self._connection.execute(
-            f"SELECT {table.keys_of('r')}, r.lives FROM {table.page} AS p"  # noqa: S608
+            f"SELECT {table.keys_of('r')}, r.lives FROM {table.page} AS p"
             f" CROSS JOIN {table.rows} AS r ON {table.same_key('p', 'r')}"
         )
         return {row[:-1]: row[-1] for row in rows}

@@ -63,7 +63,7 @@ def _take_out(connection: sqlite3.Connection, table: Table) -> dict[tuple[Any, .
     names = ", ".join([table.app_keys_of("a"), *table.values_of(table.columns)])
     rows = read_all(
         connection,
-        f"SELECT {names} FROM {table.page} AS p CROSS JOIN {table.app} AS a ON {table.app_key_is('p')}",  # noqa: S608
+        f"SELECT {names} FROM {table.page} AS p CROSS JOIN {table.app} AS a ON {table.app_key_is('p')}",
     )
     delete_rows(connection, table)
     return {row[: table.width]: row for row in rows}
@@ -129,7 +129,7 @@ def _holder_sql(table: Table, index: UniqueIndex, given: Sequence[Any]) -> str:
         terms.append(f"a.{quote(name)} = {value} COLLATE {collation}")
     if index.condition is not None:
         terms.append(f"({index.condition})")
-    return f"SELECT {table.app_keys_of('a')} FROM {table.app} AS a WHERE {' AND '.join(terms)}"  # noqa: S608
+    return f"SELECT {table.app_keys_of('a')} FROM {table.app} AS a WHERE {' AND '.join(terms)}"
 
 
 def _give_way(

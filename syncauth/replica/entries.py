@@ -43,7 +43,7 @@ def read_entries(
     ]
     rows = read_all(
         connection,
-        f"SELECT {', '.join(selected)} FROM {source} ORDER BY c.entry",  # noqa: S608
+        f"SELECT {', '.join(selected)} FROM {source} ORDER BY c.entry",
         parameters,
     )
     found: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
@@ -69,7 +69,7 @@ def read_entries(
 def has_pending(connection: sqlite3.Connection, table: Table, through: int) -> bool:
     """Whether the table has any pending entry at all."""
     found = connection.execute(
-        f"SELECT 1 WHERE EXISTS (SELECT 1 FROM {table.capture} WHERE batch > ?)"  # noqa: S608
+        f"SELECT 1 WHERE EXISTS (SELECT 1 FROM {table.capture} WHERE batch > ?)"
         f" OR EXISTS (SELECT 1 FROM {table.capture} WHERE batch IS NULL)",
         (through,),
     ).fetchone()
@@ -79,6 +79,6 @@ def has_pending(connection: sqlite3.Connection, table: Table, through: int) -> b
 def delete_entries(connection: sqlite3.Connection, table: Table, entries: Sequence[int]) -> None:
     """Remove entries by their numbers."""
     connection.executemany(
-        f"DELETE FROM {table.capture} WHERE entry = ?",  # noqa: S608
+        f"DELETE FROM {table.capture} WHERE entry = ?",
         [(entry,) for entry in entries],
     )

@@ -39,7 +39,7 @@ def adopt_device(connection: sqlite3.Connection, tables: Iterable[Table], device
     for table in tables:
         _forget_begun_lives(connection, table, before)
         _fold_rows(connection, table)
-        connection.execute(f"UPDATE {table.capture} SET batch = NULL WHERE batch IS NOT NULL")  # noqa: S608
+        connection.execute(f"UPDATE {table.capture} SET batch = NULL WHERE batch IS NOT NULL")
         drop_entries_of_lost_rows(connection, table)
     connection.execute("DELETE FROM _sync_inflight")
     for key, value in (
@@ -55,7 +55,7 @@ def _forget_begun_lives(connection: sqlite3.Connection, table: Table, device: st
     """A life that an insert in flight was to begin has not begun; what was there before counts again."""
     rows = read_all(
         connection,
-        f"SELECT {table.keys_of('r')}, r.lives, c.hlc, c.life FROM {table.capture} AS c"  # noqa: S608
+        f"SELECT {table.keys_of('r')}, r.lives, c.hlc, c.life FROM {table.capture} AS c"
         f" CROSS JOIN {table.rows} AS r ON {table.same_key('r', 'c')}"
         " WHERE c.batch IS NOT NULL AND c.kind = 'insert'",
     )
@@ -64,16 +64,14 @@ def _forget_begun_lives(connection: sqlite3.Connection, table: Table, device: st
         others = [life for life in lives.split(" ") if life != make_stamp(hlc, device)]
         left = " ".join(others) or ended
         if left:
-            sql = f"UPDATE {table.rows} SET lives = ? WHERE {at_key}"  # noqa: S608
+            sql = f"UPDATE {table.rows} SET lives = ? WHERE {at_key}"
             connection.execute(sql, (left, *key))
         else:
-            connection.execute(f"DELETE FROM {table.rows} WHERE {at_key}", key)  # noqa: S608
+            connection.execute(f"DELETE FROM {table.rows} WHERE {at_key}", key)
 
 
 def _fold_rows(connection: sqlite3.Connection, table: Table) -> None:
-    several = (
-        f"SELECT {table.keys} FROM {table.capture} GROUP BY {table.keys} HAVING count(*) > 1"  # noqa: S608
-    )
+    several = f"SELECT {table.keys} FROM {table.capture} GROUP BY {table.keys} HAVING count(*) > 1"
     found = read_entries(
         connection,
         table,

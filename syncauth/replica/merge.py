@@ -14,7 +14,7 @@ merging uses are bounded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from syncauth.replica.entries import Entry
@@ -85,7 +85,11 @@ class Overlay:
         own = make_stamp(entry.hlc, self._device)
         result = self._result
         stamp = self._stamp(entry)
-        ends = entry.life is not None and self._lives is not None and same_life(self._lives, entry.life)
+        ends = (
+            entry.life is not None
+            and self._lives is not None
+            and same_life(self._lives, entry.life)
+        )
         if self._lives is None or ends:
             self._lives = own
             result.all_kept, result.kept, result.deltas = True, set(self._columns), {}
@@ -110,7 +114,9 @@ class Overlay:
         if lost and entry.batch is None:
             self._result.cleared[entry.entry] = lost
         for name, delta in entry.deltas.items():
-            if name not in self._result.kept:  # a kept counter already contains what was counted here
+            if (
+                name not in self._result.kept
+            ):  # a kept counter already contains what was counted here
                 self._result.deltas[name] = self._result.deltas.get(name, 0) + delta
 
     def _delete(self, entry: Entry) -> None:

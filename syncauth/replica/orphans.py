@@ -63,7 +63,7 @@ class Orphans:
             names = ", ".join(table.values_of(reference.parent_columns))
             rows = read_all(
                 self._connection,
-                f"SELECT {names} FROM {table.page} AS p CROSS JOIN {table.app} AS a ON {table.app_key_is('p')}",  # noqa: S608
+                f"SELECT {names} FROM {table.page} AS p CROSS JOIN {table.app} AS a ON {table.app_key_is('p')}",
             )
             if rows:
                 self._vanished.append((reference, rows))
@@ -94,18 +94,17 @@ class Orphans:
         for key, (entry,) in entries.items():
             refuse(self._connection, table, key, entry, here[key], code, reason)
             self._connection.execute(
-                f"UPDATE {table.capture} SET kind = 'delete' WHERE entry = ?",  # noqa: S608
+                f"UPDATE {table.capture} SET kind = 'delete' WHERE entry = ?",
                 (entry.entry,),
             )
         self._connection.execute(
-            f"DELETE FROM {table.capture}"  # noqa: S608
-            " WHERE batch IS NULL AND kind = 'delete' AND life IS NULL"
+            f"DELETE FROM {table.capture} WHERE batch IS NULL AND kind = 'delete' AND life IS NULL"
         )
         delete_rows(self._connection, table)
 
     def _has_unsent_insert(self, table: Table) -> bool:
         found = self._connection.execute(
-            f"SELECT 1 FROM {table.capture} WHERE batch IS NULL AND kind = 'insert' LIMIT 1"  # noqa: S608
+            f"SELECT 1 FROM {table.capture} WHERE batch IS NULL AND kind = 'insert' LIMIT 1"
         ).fetchone()
         return found is not None
 
@@ -116,15 +115,15 @@ class Orphans:
         vanished = f"_sync_vanished_{len(names)}"
         connection = self._connection
         connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {vanished} ({', '.join(names)})")
-        connection.execute(f"DELETE FROM temp.{vanished}")  # noqa: S608
+        connection.execute(f"DELETE FROM temp.{vanished}")
         marks = ", ".join("?" for _ in names)
-        connection.executemany(f"INSERT INTO temp.{vanished} VALUES ({marks})", rows)  # noqa: S608
+        connection.executemany(f"INSERT INTO temp.{vanished} VALUES ({marks})", rows)
         pairs = list(zip(reference.columns, names, reference.parent_columns, strict=True))
         refers = " AND ".join(f"a.{quote(column)} = v.{name}" for column, name, _ in pairs)
         there = " AND ".join(f"q.{quote(column)} = a.{quote(own)}" for own, _, column in pairs)
         return read_all(
             connection,
-            f"SELECT DISTINCT {child.keys_of('c')} FROM {child.capture} AS c"  # noqa: S608
+            f"SELECT DISTINCT {child.keys_of('c')} FROM {child.capture} AS c"
             f" CROSS JOIN {child.app} AS a ON {child.app_key_is('c')}"
             f" CROSS JOIN temp.{vanished} AS v ON {refers}"
             " WHERE c.batch IS NULL AND c.kind = 'insert'"

@@ -64,11 +64,10 @@ def _last_entry(
     if not tables:
         return None
     unsent = " UNION ALL ".join(
-        f"SELECT entry FROM {table.capture} WHERE batch IS NULL"  # noqa: S608
-        for table in tables
+        f"SELECT entry FROM {table.capture} WHERE batch IS NULL" for table in tables
     )
     last, count = connection.execute(
-        f"SELECT max(entry), count(*) FROM ({unsent} ORDER BY 1 LIMIT ?)",  # noqa: S608
+        f"SELECT max(entry), count(*) FROM ({unsent} ORDER BY 1 LIMIT ?)",
         (rows,),
     ).fetchone()
     return None if last is None else (last, count)
@@ -81,7 +80,7 @@ def _estimate(connection: sqlite3.Connection, table: Table, last: int) -> int:
         lengths = [f"ifnull(length({name}), 0)" for name in table.values_of(columns)]
         values = " + ".join(f"sum({length})" for length in lengths) or "0"
         (found,) = connection.execute(
-            f"SELECT count(*) * {_ROW_BYTES} + ifnull({values}, 0)"  # noqa: S608
+            f"SELECT count(*) * {_ROW_BYTES} + ifnull({values}, 0)"
             f" FROM {table.capture} AS c CROSS JOIN {table.app} AS a ON {table.app_key_is('c')}"
             " WHERE c.batch IS NULL AND c.kind = ? AND c.entry <= ?",
             (kind, last),
@@ -93,7 +92,7 @@ def _estimate(connection: sqlite3.Connection, table: Table, last: int) -> int:
 def _updated(connection: sqlite3.Connection, table: Table, last: int) -> list[str]:
     """Name the columns that the unsent updates send."""
     groups = connection.execute(
-        f"SELECT DISTINCT {', '.join(table.tracked.mask_names)} FROM {table.capture}"  # noqa: S608
+        f"SELECT DISTINCT {', '.join(table.tracked.mask_names)} FROM {table.capture}"
         " WHERE batch IS NULL AND kind = 'update' AND entry <= ?",
         (last,),
     ).fetchall()
@@ -117,7 +116,7 @@ def _deletes(
 ) -> Iterable[Section]:
     rows = read_all(
         connection,
-        f"SELECT {table.keys_of('c')}, c.entry, c.hlc, c.life, r.partition"  # noqa: S608
+        f"SELECT {table.keys_of('c')}, c.entry, c.hlc, c.life, r.partition"
         f" FROM {table.capture} AS c LEFT JOIN {table.rows} AS r ON {table.same_key('c', 'r')}"
         " WHERE c.batch IS NULL AND c.kind = 'delete' AND c.entry <= ? ORDER BY c.entry",
         (last,),
@@ -135,7 +134,7 @@ def _inserts(connection: sqlite3.Connection, table: Table, last: int) -> Iterabl
     selected = [table.keys_of("c"), "c.entry", "c.hlc", "c.life", *table.values_of(table.columns)]
     rows = read_all(
         connection,
-        f"SELECT {', '.join(selected)}"  # noqa: S608
+        f"SELECT {', '.join(selected)}"
         f" FROM {table.capture} AS c CROSS JOIN {table.app} AS a ON {table.app_key_is('c')}"
         " WHERE c.batch IS NULL AND c.kind = 'insert' AND c.entry <= ? ORDER BY c.entry",
         (last,),
@@ -167,7 +166,7 @@ def _updates(
     ]
     rows = read_all(
         connection,
-        f"SELECT {', '.join(selected)} FROM {table.capture} AS c"  # noqa: S608
+        f"SELECT {', '.join(selected)} FROM {table.capture} AS c"
         f" CROSS JOIN {table.app} AS a ON {table.app_key_is('c')}"
         f" LEFT JOIN {table.rows} AS r ON {table.same_key('c', 'r')}"
         " WHERE c.batch IS NULL AND c.kind = 'update' AND c.entry <= ? ORDER BY c.entry",
@@ -212,7 +211,7 @@ def _check_complete(
 ) -> None:
     """The triggers never leave an entry whose row is gone; a file where one is was changed behind them."""
     (wanted,) = connection.execute(
-        f"SELECT count(*) FROM {table.capture} WHERE batch IS NULL AND kind = ? AND entry <= ?",  # noqa: S608
+        f"SELECT count(*) FROM {table.capture} WHERE batch IS NULL AND kind = ? AND entry <= ?",
         (kind, last),
     ).fetchone()
     if wanted != found:
@@ -229,20 +228,20 @@ def _mark(connection: sqlite3.Connection, tables: Sequence[Table], last: int, ba
     for table in tables:
         unsent = "batch IS NULL AND entry <= ?"
         connection.execute(
-            f"INSERT INTO {table.rows} ({table.keys}, lives)"  # noqa: S608
+            f"INSERT INTO {table.rows} ({table.keys}, lives)"
             f" SELECT {table.keys}, printf('%016x', hlc) || ? FROM {table.capture}"
             f" WHERE kind = 'insert' AND {unsent} ORDER BY {table.keys}"
             f" ON CONFLICT ({table.keys}) DO UPDATE SET lives = excluded.lives",
             (device, last),
         )
         connection.execute(
-            f"UPDATE {table.capture} AS c SET life = (SELECT substr(r.lives, 1, 32)"  # noqa: S608
+            f"UPDATE {table.capture} AS c SET life = (SELECT substr(r.lives, 1, 32)"
             f" FROM {table.rows} AS r WHERE {table.same_key('r', 'c')})"
             f" WHERE kind = 'update' AND life IS NULL AND {unsent}",
             (last,),
         )
         connection.execute(
-            f"UPDATE {table.capture} SET batch = ? WHERE {unsent}",  # noqa: S608
+            f"UPDATE {table.capture} SET batch = ? WHERE {unsent}",
             (batch.number, last),
         )
     connection.execute(

@@ -97,9 +97,7 @@ def _check_texts(column: Sequence[Any], check: Any) -> None:
 
 def _partition_id(connection: sqlite3.Connection, name: str, *, known: bool) -> int | None:
     """Return the id of a partition, which a living row makes `known`; None where it has none."""
-    found = connection.execute(
-        "SELECT id FROM _sync_partitions WHERE name = ?", (name,)
-    ).fetchone()
+    found = connection.execute("SELECT id FROM _sync_partitions WHERE name = ?", (name,)).fetchone()
     if found is None and known and name:
         found = connection.execute(
             "INSERT INTO _sync_partitions (name, version) VALUES (?, 0) RETURNING id", (name,)
@@ -141,10 +139,12 @@ def fill_keys(connection: sqlite3.Connection, table: Table, rows: Iterable[Seque
         f"{name} {column.affinity}"
         for name, column in zip(table.tracked.key_names, table.tracked.info.key, strict=True)
     )
-    connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table.page[5:]} ({definitions}, lives TEXT)")
-    connection.execute(f"DELETE FROM {table.page}")  # noqa: S608
+    connection.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {table.page[5:]} ({definitions}, lives TEXT)"
+    )
+    connection.execute(f"DELETE FROM {table.page}")
     connection.executemany(
-        f"INSERT INTO {table.page} VALUES ({', '.join(['?'] * (table.width + 1))})",  # noqa: S608
+        f"INSERT INTO {table.page} VALUES ({', '.join(['?'] * (table.width + 1))})",
         rows,
     )
 

@@ -127,9 +127,7 @@ class FileReplica:
     def cut(self, *, rows: int, size: int) -> Batch | None:
         """Move the oldest unsent changes in flight as the next batch, or return None if there are none."""
         with self._transaction():
-            return outbox.cut(
-                self._connection, list(self._tables.values()), rows=rows, size=size
-            )
+            return outbox.cut(self._connection, list(self._tables.values()), rows=rows, size=size)
 
     def batches_in_flight(self, after: int) -> Sequence[Batch]:
         """Return the batches in flight above number `after`, in order, with the very bytes they had."""

@@ -22,10 +22,10 @@ def restore(connection: sqlite3.Connection, table: Table) -> bool:
     _record_deletions(connection, table)
     _record_inserts(connection, table)
     connection.execute(
-        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"  # noqa: S608
+        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
     )
     remaining = connection.execute(
-        f"SELECT 1 FROM {table.rows} AS r JOIN {table.app} AS a ON {table.app_key_is('r')}"  # noqa: S608
+        f"SELECT 1 FROM {table.rows} AS r JOIN {table.app} AS a ON {table.app_key_is('r')}"
         f" WHERE NOT EXISTS (SELECT 1 FROM {table.capture} AS c WHERE {table.same_key('c', 'r')}"
         " AND c.batch IS NULL AND c.kind = 'insert') LIMIT 1"
     ).fetchone()
@@ -35,34 +35,34 @@ def restore(connection: sqlite3.Connection, table: Table) -> bool:
 def drop_entries_of_lost_rows(connection: sqlite3.Connection, table: Table) -> None:
     """Unsent inserts and updates of rows that are gone have nothing left to send; an ended life stays ended."""
     lost = (
-        f"batch IS NULL AND NOT EXISTS (SELECT 1 FROM {table.app} AS a"  # noqa: S608
+        f"batch IS NULL AND NOT EXISTS (SELECT 1 FROM {table.app} AS a"
         f" WHERE {table.app_key_is(table.capture)})"
     )
     connection.execute(
-        f"UPDATE {table.capture} SET kind = 'delete' WHERE kind = 'insert' AND life IS NOT NULL AND {lost}"  # noqa: S608
+        f"UPDATE {table.capture} SET kind = 'delete' WHERE kind = 'insert' AND life IS NOT NULL AND {lost}"
     )
-    connection.execute(f"DELETE FROM {table.capture} WHERE kind IN ('insert', 'update') AND {lost}")  # noqa: S608
+    connection.execute(f"DELETE FROM {table.capture} WHERE kind IN ('insert', 'update') AND {lost}")
 
 
 def _record_deletions(connection: sqlite3.Connection, table: Table) -> None:
     connection.execute(
-        f"INSERT INTO {table.capture} (entry, kind, hlc, life, {table.keys})"  # noqa: S608
+        f"INSERT INTO {table.capture} (entry, kind, hlc, life, {table.keys})"
         " SELECT clock.entry + row_number() OVER (), 'delete', clock.hlc, substr(r.lives, 1, 32),"
         f" {table.keys_of('r')} FROM {table.rows} AS r, _sync_clock AS clock"
         f" WHERE NOT EXISTS (SELECT 1 FROM {table.app} AS a WHERE {table.app_key_is('r')})"
         f" AND ifnull({_newest_kind(table, 'r')}, '') <> 'delete'"
     )
     connection.execute(
-        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"  # noqa: S608
+        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
     )
 
 
 def _record_inserts(connection: sqlite3.Connection, table: Table) -> None:
     """A row that nobody knows is new; one whose deletion stands in the outbox has come back."""
-    known = f"SELECT 1 FROM {table.rows} AS r WHERE {table.app_key_is('r')}"  # noqa: S608
+    known = f"SELECT 1 FROM {table.rows} AS r WHERE {table.app_key_is('r')}"
     newest = _newest_kind(table, "a")
     connection.execute(
-        f"INSERT INTO {table.capture} (entry, kind, hlc, life, {table.keys})"  # noqa: S608
+        f"INSERT INTO {table.capture} (entry, kind, hlc, life, {table.keys})"
         " SELECT clock.entry + row_number() OVER (), 'insert', clock.hlc,"
         f" (SELECT c.life FROM {table.capture} AS c WHERE {table.app_key_is('c')} AND c.kind = 'delete'"
         f" ORDER BY c.entry DESC LIMIT 1), {table.app_keys_of('a')}"
@@ -70,7 +70,7 @@ def _record_inserts(connection: sqlite3.Connection, table: Table) -> None:
         f" WHERE {newest} = 'delete' OR ({newest} IS NULL AND NOT EXISTS ({known}))"
     )
     connection.execute(
-        f"DELETE FROM {table.capture} AS c WHERE c.batch IS NULL AND c.kind = 'delete'"  # noqa: S608
+        f"DELETE FROM {table.capture} AS c WHERE c.batch IS NULL AND c.kind = 'delete'"
         f" AND EXISTS (SELECT 1 FROM {table.app} AS a WHERE {table.app_key_is('c')})"
     )
 
@@ -78,6 +78,4 @@ def _record_inserts(connection: sqlite3.Connection, table: Table) -> None:
 def _newest_kind(table: Table, alias: str) -> str:
     """The kind of the newest entry of a row: of the app's table (`a`) or of the known rows (`r`)."""
     same = table.app_key_is("c") if alias == "a" else table.same_key("c", alias)
-    return (
-        f"(SELECT c.kind FROM {table.capture} AS c WHERE {same} ORDER BY c.entry DESC LIMIT 1)"  # noqa: S608
-    )
+    return f"(SELECT c.kind FROM {table.capture} AS c WHERE {same} ORDER BY c.entry DESC LIMIT 1)"

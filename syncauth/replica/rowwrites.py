@@ -39,7 +39,7 @@ def upsert_sql(table: Table, columns: Sequence[str], raw: Collection[int]) -> st
     changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in columns)
     action = f"UPDATE SET {changes}" if columns else "NOTHING"
     return (
-        f"INSERT OR ABORT INTO {table.app} ({names}) VALUES ({', '.join(values)})"  # noqa: S608
+        f"INSERT OR ABORT INTO {table.app} ({names}) VALUES ({', '.join(values)})"
         f" ON CONFLICT ({table.app_keys}) DO {action}"
     )
 
@@ -87,7 +87,7 @@ def upsert_known(connection: sqlite3.Connection, table: Table, rows: Sequence[An
             for place in range(table.width + 2)
         ]
         connection.executemany(
-            f"INSERT INTO {table.rows} ({table.keys}, lives, partition) VALUES ({', '.join(values)})"  # noqa: S608
+            f"INSERT INTO {table.rows} ({table.keys}, lives, partition) VALUES ({', '.join(values)})"
             f" ON CONFLICT ({table.keys}) DO UPDATE"
             " SET lives = excluded.lives, partition = excluded.partition",
             group,
@@ -97,23 +97,25 @@ def upsert_known(connection: sqlite3.Connection, table: Table, rows: Sequence[An
 def delete_rows(connection: sqlite3.Connection, table: Table) -> None:
     """Delete the rows of the page's keys from the app's table."""
     connection.execute(
-        f"DELETE FROM {table.app} WHERE ({table.app_keys}) IN (SELECT {table.keys} FROM {table.page})"  # noqa: S608
+        f"DELETE FROM {table.app} WHERE ({table.app_keys}) IN (SELECT {table.keys} FROM {table.page})"
     )
 
 
 def delete_known(connection: sqlite3.Connection, table: Table) -> None:
     """Forget the lives of the page's keys."""
     connection.execute(
-        f"DELETE FROM {table.rows} WHERE ({table.keys}) IN (SELECT {table.keys} FROM {table.page})"  # noqa: S608
+        f"DELETE FROM {table.rows} WHERE ({table.keys}) IN (SELECT {table.keys} FROM {table.page})"
     )
 
 
-def local_rows(connection: sqlite3.Connection, table: Table) -> dict[tuple[Any, ...], dict[str, Any]]:
+def local_rows(
+    connection: sqlite3.Connection, table: Table
+) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Return the values, by column, of those of the page's keys that are in the app's table and have entries."""
     selected = ", ".join([table.keys_of("p"), *table.values_of(table.columns)])
     rows = read_all(
         connection,
-        f"SELECT {selected} FROM {table.page} AS p"  # noqa: S608
+        f"SELECT {selected} FROM {table.page} AS p"
         f" CROSS JOIN {table.app} AS a ON {table.app_key_is('p')}"
         f" WHERE EXISTS (SELECT 1 FROM {table.capture} AS c WHERE {table.same_key('c', 'p')})",
     )
@@ -127,11 +129,11 @@ def clear_columns(
     """Take columns that have lost out of an unsent update; an empty one goes."""
     lost = _words(table, columns)
     masks = ", ".join(f"m{word} = m{word} & ~{bits}" for word, bits in enumerate(lost))
-    connection.execute(f"UPDATE {table.capture} SET {masks} WHERE entry = ?", (entry,))  # noqa: S608
+    connection.execute(f"UPDATE {table.capture} SET {masks} WHERE entry = ?", (entry,))
     empty = [f"{name} = 0" for name in table.tracked.mask_names]
     empty += [f"{name} IS NULL" for name in table.tracked.delta_names]
     connection.execute(
-        f"DELETE FROM {table.capture} WHERE entry = ? AND {' AND '.join(empty)}",  # noqa: S608
+        f"DELETE FROM {table.capture} WHERE entry = ? AND {' AND '.join(empty)}",
         (entry,),
     )
 
@@ -141,11 +143,11 @@ def turn_into_update(
 ) -> None:
     """Make an unsent insert the update of these columns of the row that is living at the server."""
     if not columns:
-        connection.execute(f"DELETE FROM {table.capture} WHERE entry = ?", (entry,))  # noqa: S608
+        connection.execute(f"DELETE FROM {table.capture} WHERE entry = ?", (entry,))
         return
     masks = ", ".join(f"m{word} = {bits}" for word, bits in enumerate(_words(table, columns)))
     connection.execute(
-        f"UPDATE {table.capture} SET kind = 'update', life = NULL, {masks} WHERE entry = ?",  # noqa: S608
+        f"UPDATE {table.capture} SET kind = 'update', life = NULL, {masks} WHERE entry = ?",
         (entry,),
     )
 
@@ -187,6 +189,6 @@ def write_entry(connection: sqlite3.Connection, table: Table, entry: Entry) -> N
     terms += [f"{table.delta(name)} = ?" for name in table.tracked.counters]
     deltas = [entry.deltas.get(name) for name in table.tracked.counters]
     connection.execute(
-        f"UPDATE {table.capture} SET kind = ?, life = ?, {', '.join(terms)} WHERE entry = ?",  # noqa: S608
+        f"UPDATE {table.capture} SET kind = ?, life = ?, {', '.join(terms)} WHERE entry = ?",
         (entry.kind, entry.life, *deltas, entry.entry),
     )

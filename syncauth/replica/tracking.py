@@ -69,7 +69,9 @@ def verify(connection: sqlite3.Connection) -> Tables:
         TableNotTrackable: a tracked table is gone or has another key.
     """
     return {
-        name: _verify_one(connection, number, name, json.loads(key), json.loads(counters), uncertain)
+        name: _verify_one(
+            connection, number, name, json.loads(key), json.loads(counters), uncertain
+        )
         for number, name, key, counters, uncertain in _known(connection)
     }
 
@@ -103,12 +105,12 @@ def _insert_rows_present(connection: sqlite3.Connection, table: Table) -> None:
     """Make an insert of every row that is there, stamped 0: any write of any device is newer."""
     order = f"a.{table.tracked.info.rowid_name}" if table.tracked.info.rowid_name else "NULL"
     connection.execute(
-        f"INSERT INTO {table.capture} (entry, kind, hlc, {table.keys})"  # noqa: S608
+        f"INSERT INTO {table.capture} (entry, kind, hlc, {table.keys})"
         f" SELECT clock.entry + row_number() OVER (ORDER BY {order}), 'insert', 0,"
         f" {table.app_keys_of('a')} FROM {table.app} AS a, _sync_clock AS clock"
     )
     connection.execute(
-        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"  # noqa: S608
+        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
     )
 
 
@@ -182,7 +184,7 @@ def _record_new_columns(connection: sqlite3.Connection, table: Table, added: lis
         word, bit = table.bit(name)
         connection.execute(NEXT_ENTRY)
         connection.execute(
-            f"INSERT INTO {table.capture} (entry, kind, hlc, {table.keys}, m{word})"  # noqa: S608
+            f"INSERT INTO {table.capture} (entry, kind, hlc, {table.keys}, m{word})"
             " SELECT clock.entry + row_number() OVER (), 'update', clock.hlc,"
             f" {table.keys_of('r')}, {bit}"
             f" FROM {table.rows} AS r JOIN {table.app} AS a ON {table.app_key_is('r')}, _sync_clock AS clock"
@@ -192,7 +194,7 @@ def _record_new_columns(connection: sqlite3.Connection, table: Table, added: lis
         )
         connection.execute(
             "UPDATE _sync_clock SET entry = max(entry,"
-            f" (SELECT ifnull(max(entry), 0) FROM {table.capture}))"  # noqa: S608
+            f" (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
         )
 
 
@@ -201,7 +203,9 @@ def _download_again(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE _sync_partitions SET version = 0")
 
 
-def _check_unchanged(info: TableInfo, spec: TableSpec, known: tuple[int, str, str, str, int]) -> None:
+def _check_unchanged(
+    info: TableInfo, spec: TableSpec, known: tuple[int, str, str, str, int]
+) -> None:
     lost = set(json.loads(known[3])) - set(spec.counters)
     if lost:
         raise _shape_changed(info.name, f"{sorted(lost)} no longer counts, but changes may wait")

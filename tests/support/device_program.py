@@ -65,6 +65,11 @@ class Program:
     async def do_write(self, sql: str, rows: list[list[Any]]) -> None:
         await self.replica.write(lambda db: db.conn.executemany(sql, rows) and None)
 
+    async def do_commit(self, sql: str, row: list[Any]) -> dict[str, Any]:
+        with self.replica.db.conn as connection:
+            connection.execute(sql, row)
+        return {"committed": time.monotonic()}
+
     async def do_uploaded(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - passed on
         await self.replica.wait_uploaded(timeout)
 
