@@ -88,9 +88,9 @@ def _read_group(connection: sqlite3.Connection, table: Table, section: Section) 
 
 def _check_texts(column: Sequence[Any], check: Any) -> None:
     """Check stamps or lives: all at once where they look alike, one by one to find the culprit."""
-    if set(map(type, column)) <= {str} and set(map(len, column)) <= {32}:
-        if _HEXADECIMAL.fullmatch("".join(column)):
-            return
+    alike = set(map(type, column)) <= {str} and set(map(len, column)) <= {32}
+    if alike and _HEXADECIMAL.fullmatch("".join(column)):
+        return
     for value in column:
         check(value)
 

@@ -1,6 +1,4 @@
-"""
-What a replica file knows of its own history, read in one go. This module must never write.
-"""
+"""What a replica file knows of its own history, read in one go. This module must never write."""
 
 from __future__ import annotations
 
