@@ -95,15 +95,31 @@ async def open_replica_file(
     specs: Sequence[TableSpec],
     create: str,
 ) -> OpenedFile:
-    """Open one user's file in a thread; raises what `replica.opened.open_file` raises."""
-    return await asyncio.to_thread(
-        open_file,
-        str(config.data_dir),
-        Owner(config.base_url, config.app_id, user_id),
-        tables=specs,
-        create=create,
-        device=parts.randomness.token(_DEVICE_BYTES).hex(),
-        incarnation=parts.randomness.token(_INCARNATION_BYTES).hex(),
-        hold=locks.hold_file,
-        watch=Watcher,
-    )
+    """Open one user's file in a thread; raises what `replica.opened.open_file` raises.
+
+    If the caller is cancelled meanwhile, the file is closed again as soon as it is open.
+    """
+
+    def open_now() -> OpenedFile:
+        return open_file(
+            str(config.data_dir),
+            Owner(config.base_url, config.app_id, user_id),
+            tables=specs,
+            create=create,
+            device=parts.randomness.token(_DEVICE_BYTES).hex(),
+            incarnation=parts.randomness.token(_INCARNATION_BYTES).hex(),
+            hold=locks.hold_file,
+            watch=Watcher,
+        )
+
+    opening = asyncio.get_running_loop().run_in_executor(None, open_now)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unwanted)
+        raise
+
+
+def _close_unwanted(opening: asyncio.Future[OpenedFile]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.get_loop().run_in_executor(None, opening.result().close)

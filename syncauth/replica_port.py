@@ -8,17 +8,20 @@ decides nothing and knows no SQL.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
-from syncauth.errors import SyncAuthError
+from syncauth.errors import StorageError, SyncAuthError
 from syncauth.interfaces import Replica
 from syncauth.sansio import effects, inputs
 from syncauth.sansio.inputs import Input, ReplicaState
 from syncauth.sansio.messages import Checkpoint
 
 _Result = TypeVar("_Result")
+
+log = logging.getLogger("syncauth")
 
 ReplicaEffect = (
     effects.CutBatch
@@ -68,6 +71,13 @@ class ReplicaPort:
                 answer = carry_out(self._replica, effect)
             except SyncAuthError as error:
                 answer = inputs.ReplicaFailed(effect.ticket, error)
+            except Exception as error:  # whatever it is, the engine must not wait for ever
+                log.exception("an effect on the replica failed")
+                what = "the replica failed in a way that nobody foresaw"
+                failed = StorageError(
+                    what, why=type(error).__name__, remedy="Report it with the log"
+                )
+                answer = inputs.ReplicaFailed(effect.ticket, failed)
             self._loop.call_soon_threadsafe(post, answer)
 
         self._worker.submit(run)

@@ -8,5 +8,7 @@ KEEPS: one user's SQLite file, its outbox, its batches in flight and its checkpo
 * `apply`        remote rows; `merge` rows written on both sides; `conflicts`, `waiting`, `orphans` rows that
                  cannot be placed or cannot stay
 * `acknowledge`  results of batches; `dead_letters` what was refused
+* `opened`       the file as a whole, with its lock and its waking; `files` which file is whose
+* `connections`  the app's connections; `writer` the threads that write
 * `table`, `page`, `entries`, `rowwrites`, `state`   the SQL and the plain objects that they share
 """

@@ -379,29 +379,3 @@ def test_a_protocol_the_server_does_not_speak_stops_sync_and_is_shown() -> None:
     assert story.engine.status(ANN).paused == {PauseReason.INCOMPATIBLE}
     assert story.engine.status(ANN).last_error == "protocol_mismatch"
     assert story.session is SessionState.ACTIVE
-
-
-def test_waiting_for_sync_is_settled_by_the_answer_asked_for() -> None:
-    """A checkpoint that was on its way before the question does not count."""
-    story = Story().logged_in().replica_opened().socket_opened().welcomed()
-    story.happen(inputs.SyncWanted(77, ANN))
-    story.checkpoint()
-    assert Settle(77) not in story.effects
-    story.checkpoint()
-
-    assert Settle(77) in story.effects
-
-
-def test_a_late_answer_of_the_replica_does_not_start_sync_again() -> None:
-    """While a replica closes, an effect that was under way ends; the connection stays stopped."""
-    story = Story().live()
-    story.happen(inputs.ReplicaWritten(ANN))
-    assert story.count(CutBatch) == 2
-    story.happen(inputs.ReplicaClosing(7, ANN))
-    story.cut(1)
-    assert story.connection is ConnectionState.STOPPED
-    assert Settle(7) not in story.effects
-    story.lose(code=1000)
-    assert story.connection is ConnectionState.STOPPED
-    assert story.effects[-1] == Settle(7)
-    assert story.count(OpenSocket) == 1
