@@ -110,8 +110,11 @@ def judged(turn: Turn, happening: BatchJudged) -> None:
         peer.pushing -= 1
         _tell_result(turn, peer, answer)
     if isinstance(answer, Judged):
-        for reader in turn.roster.readers(answer.touched):
+        readers = turn.roster.readers(answer.touched)
+        for reader in readers:
             reader.dirty = True
+        # The pusher has its own rows already: the others come first.
+        for reader in sorted(readers, key=lambda each: each is peer):
             turn.do(reader.read_page(turn.now))
 
 

@@ -170,7 +170,8 @@ class Peer:
             return []
         changes = page.changes
         sent: list[ServerMessage] = []
-        if page.rows or (not answered and self._tells(changes)):
+        # Cursors that moved over the device's own rows alone travel with the next page or checkpoint.
+        if page.rows or (not answered and self.told_complete != changes.complete):
             sent.append(changes)
             self.unconfirmed.append(changes.cursors)
         self.reached.update(changes.cursors)
@@ -198,11 +199,6 @@ class Peer:
         self.forgetting = True
         self.forgotten = self.acked
         return ForgetResults(self.socket, self.device, self.acked)
-
-    def _tells(self, changes: Changes) -> bool:
-        """Tell whether a page without rows has something to say that no checkpoint says."""
-        moved = any(self.reached.get(name, 0) != at for name, at in changes.cursors.items())
-        return moved or self.told_complete != changes.complete
 
 
 def _covers(reached: Mapping[str, int], wanted: Mapping[str, int]) -> bool:

@@ -106,7 +106,7 @@ def test_no_page_is_read_twice_at_once(story: HubStory) -> None:
 
 
 def test_commit_reaches_those_who_read_the_partition(story: HubStory) -> None:
-    """A commit is read by the sockets of its partitions, its writer included, by nobody else."""
+    """A commit is read by the sockets of its partitions, its writer last, by nobody else."""
     ann = story.live(hello(checkpoints={OWN: 1}))
     tablet = story.live(hello(device=OTHER_DEVICE, checkpoints={OWN: 1}), session="2")
     bob = story.live(user=BOB, session="3")
@@ -114,7 +114,7 @@ def test_commit_reaches_those_who_read_the_partition(story: HubStory) -> None:
     effects = story.judge(ann, 1, OWN)
 
     assert effects[0] == Send(ann, PushResult(result(1)))
-    assert [each.socket for each in effects[1:] if isinstance(each, ReadPage)] == [ann, tablet]
+    assert [each.socket for each in effects[1:] if isinstance(each, ReadPage)] == [tablet, ann]
     assert story.closed(bob) is None
 
 
@@ -131,17 +131,16 @@ def test_commit_of_a_device_that_is_gone_still_reaches_the_others(story: HubStor
     assert effects[0].socket == tablet  # type: ignore[union-attr]
 
 
-def test_page_without_rows_is_sent_only_if_it_moves(story: HubStory) -> None:
-    """A page of nothing but the device's own writes moves its cursors; else it is silent."""
+def test_page_without_rows_is_not_sent(story: HubStory) -> None:
+    """Cursors that moved over the device's own rows travel with the next rows or checkpoint."""
     socket = story.live(hello(checkpoints={OWN: 1}))
     story.judge(socket, 1, OWN)
 
-    moved = story.read(socket, page({OWN: 2}, rows=0))
-    story.judge(socket, 2, OWN)
-    stood = story.read(socket, page({OWN: 2}, rows=0))
+    assert story.read(socket, page({OWN: 2}, rows=0)) == []
 
-    assert [type(each) for each in sent_in(moved, socket)] == [Changes]
-    assert stood == []
+    effects = story.judge(socket, 2, OWN)
+    (asked,) = [each for each in effects if isinstance(each, ReadPage)]
+    assert asked.cursors == {OWN: 2}
 
 
 def test_end_of_an_incomplete_run_is_told(story: HubStory) -> None:
