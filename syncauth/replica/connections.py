@@ -21,6 +21,7 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar
 import sqlite_utils
 
 from syncauth.errors import Closed
+from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.schema import BUSY_SECONDS
 
 _execute = sqlite3.Cursor.execute  # called for every row or statement, where `super()` would cost
@@ -92,11 +93,12 @@ class AppCursor(ReadingCursor):
 class AppConnection(sqlite3.Connection):
     """An ordinary connection that tells after each call that may have committed something."""
 
-    def __init__(self, path: str, *, committed: Callable[[], None]) -> None:
+    def __init__(self, path: str, *, committed: Callable[[], None], courtesy: Courtesy) -> None:
         """Open the file; `committed` must not block."""
         super().__init__(path, timeout=BUSY_SECONDS, check_same_thread=False)
         self.lock = threading.RLock()
         self._committed = committed
+        self._courtesy = courtesy
         self._closed = False
         self._changes = 0
         self._was_in_transaction = False
@@ -112,7 +114,8 @@ class AppConnection(sqlite3.Connection):
             if self._closed:
                 raise closed()
             try:
-                return call(*arguments, **named)
+                with self._courtesy.call():
+                    return call(*arguments, **named)
             finally:
                 self._look()
 
@@ -217,9 +220,11 @@ for _name in (
 class AppConnections:
     """One `sqlite_utils.Database` for each thread that asks; a thread's end closes its own."""
 
-    def __init__(self, path: str, committed: Callable[[], None]) -> None:
+    def __init__(self, path: str, committed: Callable[[], None], courtesy: Courtesy) -> None:
         """Open nothing yet."""
-        self._connect = functools.partial(AppConnection, path, committed=committed)
+        self._connect = functools.partial(
+            AppConnection, path, committed=committed, courtesy=courtesy
+        )
         self._of_thread = threading.local()
         self._lock = threading.Lock()
         self._open: weakref.WeakSet[AppConnection] = weakref.WeakSet()

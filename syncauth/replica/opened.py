@@ -23,6 +23,7 @@ import sqlite_utils
 from syncauth.models import DeadLetter, TableSpec
 from syncauth.replica import files, schema
 from syncauth.replica.connections import AppConnections
+from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.files import Owner
 from syncauth.replica.replica import FileReplica
 from syncauth.replica.writer import Worker, Writer
@@ -132,8 +133,10 @@ class OpenedFile:
         self._look_is_due = False
         self._closed = False
         self._seen = self._version()
-        self._connections = AppConnections(path, self._notice)
-        self._writer = Writer(path)
+        courtesy = Courtesy()
+        replica.courtesy = courtesy
+        self._connections = AppConnections(path, self._notice, courtesy)
+        self._writer = Writer(path, courtesy)
         self._watcher = watch(str(Path(path).parent), Path(path).name, self._notice)
 
     @property

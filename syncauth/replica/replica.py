@@ -19,6 +19,7 @@ from syncauth.models import DeadLetter, TableSpec
 from syncauth.replica import dead_letters, inflight, outbox, schema, tracking, waiting
 from syncauth.replica.acknowledge import acknowledge
 from syncauth.replica.apply import Applier
+from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.state import read_state
 from syncauth.sansio.inputs import Batch, ReplicaState
 from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, decode_sections
@@ -49,6 +50,7 @@ class FileReplica:
         self._connection = connection
         self._path = path
         self._closed = False
+        self.courtesy = Courtesy()
         schema.create(connection, path, device=device, incarnation=incarnation)
         with schema.transaction(connection, path):
             self._tables = tracking.register(connection, tables)
@@ -69,6 +71,7 @@ class FileReplica:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._check_open()
+        self.courtesy.give_way()
         with schema.transaction(self._connection, self._path):
             version = tracking.schema_version(self._connection)
             if version != self._schema_version:
@@ -163,7 +166,10 @@ class FileReplica:
             state = self._read_state()
             if changes.complete and not state.pending and not state.in_flight:
                 self._check_placed()
-            return Acknowledged(state, dead_letters.read(self._connection, before))
+            refused = dead_letters.read(self._connection, before)
+        if not changes.complete:
+            self.courtesy.rest()  # the next page is there already
+        return Acknowledged(state, refused)
 
     def reach(self, checkpoint: Checkpoint) -> ReplicaState:
         """Record a checkpoint that brought no rows; raises `InvalidMessage` if it goes back."""

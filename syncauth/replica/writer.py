@@ -19,6 +19,7 @@ import sqlite_utils
 
 from syncauth.errors import InvalidConfig
 from syncauth.replica.connections import closed
+from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.schema import BUSY_SECONDS, storage_errors
 
 _Result = TypeVar("_Result")
@@ -62,8 +63,9 @@ class Worker:
 class Writer:
     """Runs the app's transactions, one after the other."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, courtesy: Courtesy) -> None:
         """Open the connection; the thread begins with the first write."""
+        self._courtesy = courtesy
         with storage_errors(path):
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, check_same_thread=False, factory=_WriterConnection
@@ -86,7 +88,8 @@ class Writer:
         """
 
         def run() -> _Result:
-            result = self._in_transaction(work)
+            with self._courtesy.call():
+                result = self._in_transaction(work)
             committed()
             return result
 

@@ -17,7 +17,6 @@ from typing import Final
 
 from syncauth.models import Secret
 from syncauth.sansio.messages import (
-    Changes,
     Checkpoint,
     Hello,
     Received,

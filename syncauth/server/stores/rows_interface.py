@@ -70,7 +70,7 @@ class PageLimits:
     state in between means anything yet) anywhere. `size` is in bytes, of which a single row may have more.
     """
 
-    rows: int = 4_000
+    rows: int = 2_000
     size: int = 2_000_000
     atomic: bool = True
 

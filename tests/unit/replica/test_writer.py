@@ -12,6 +12,7 @@ import sqlite_utils
 
 from syncauth.errors import Closed, FileInUse, InvalidConfig
 from syncauth.replica import writer as module
+from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.writer import Worker, Writer
 
 LIMIT = 10.0
@@ -30,7 +31,7 @@ class Opened:
             other.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v UNIQUE)")
         other.close()
         self.path = path
-        self.writer = Writer(path)
+        self.writer = Writer(path, Courtesy())
         self.commits = 0
 
     def committed(self) -> None:

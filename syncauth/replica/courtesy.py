@@ -1,0 +1,51 @@
+"""
+The app's writers go first: a replica that applies page after page would leave them the lock by luck alone.
+
+SQLite has no queue for its write lock; a writer that waits looks for it ever more rarely, and a thread that takes it
+again at once keeps it. So the replica waits a moment before each transaction while a call of the app is under way.
+Writers in other processes cannot be seen; for them there is a short rest after each large transaction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+LONGEST_WAIT: Final = 0.05
+"""How long the replica waits for calls of the app, in seconds, before each of its transactions."""
+
+REST: Final = 0.003
+"""How long the lock stays free between two pages, in seconds."""
+
+
+class Courtesy:
+    """Counts the calls of the app that are under way on one file."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._changed = threading.Condition()
+        self._calls = 0
+
+    @contextlib.contextmanager
+    def call(self) -> Iterator[None]:
+        """Be under way."""
+        with self._changed:
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify_all()
+
+    def give_way(self) -> None:
+        """Wait until no call is under way, at most `LONGEST_WAIT`."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._calls, LONGEST_WAIT)
+
+    def rest(self) -> None:
+        """Leave the lock free for a moment."""
+        with self._changed:
+            self._changed.wait(REST)
