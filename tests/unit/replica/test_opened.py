@@ -158,14 +158,14 @@ def test_each_thread_has_one_connection_of_its_own(opened: OpenedFile) -> None:
 
 def test_the_connection_of_an_ended_thread_goes(opened: OpenedFile) -> None:
     """Threads that come and go leave no open connections behind."""
-    before = sum(isinstance(each, AppConnection) for each in gc.get_objects())
+    before = sum(type(each) is AppConnection for each in gc.get_objects())
     for _ in range(20):
         thread = threading.Thread(target=lambda: opened.db["notes"].count)
         thread.start()
         thread.join(LIMIT)
     gc.collect()
 
-    assert sum(isinstance(each, AppConnection) for each in gc.get_objects()) <= before + 1
+    assert sum(type(each) is AppConnection for each in gc.get_objects()) <= before + 1
 
 
 async def test_it_serves_an_event_loop(tmp_path: Path) -> None:
