@@ -82,10 +82,10 @@ class StoreBench:
         """Return a batch that was pushed, by number and digest."""
         return BatchMark(batch, self.digests[device, batch])
 
-    def push(self, device: str, *sections: Section, user: str = "ann", **changes: Any) -> Any:
+    def push(self, device: str, *parts: Section, user: str = "ann", **changes: Any) -> Any:
         """Push the device's next batch, or as `changes` say."""
         number = changes.pop("batch", self.batches.get(device, 0) + 1)
-        raw = encode_sections(list(sections))
+        raw = changes.get("sections") or encode_sections(list(parts))
         arguments: dict[str, Any] = {"batch": number, "acked": 0, "sections": raw, "now": NOW}
         answer = self.store.push(user, "session", DEVICES[device], **{**arguments, **changes})
         if isinstance(answer, Judged):
@@ -93,9 +93,9 @@ class StoreBench:
             self.digests[device, number] = digest_of(raw)
         return answer
 
-    def judged(self, device: str, *sections: Section, user: str = "ann", **changes: Any) -> Judged:
+    def judged(self, device: str, *parts: Section, user: str = "ann", **changes: Any) -> Judged:
         """Push and be judged."""
-        answer = self.push(device, *sections, user=user, **changes)
+        answer = self.push(device, *parts, user=user, **changes)
         assert isinstance(answer, Judged), answer
         return answer
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from syncauth.rows.values import RawText
 from syncauth.server.stores.batch import Group
 
-_NUMBER: Final = re.compile(r"[\s\x0b]*[+-]?\.?\d")
+_NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _ALWAYS_HELD: Final[dict[str, frozenset[type]]] = {
     "INTEGER": frozenset({int, bytes, type(None)}),
     "NUMERIC": frozenset({int, bytes, type(None)}),
@@ -37,7 +37,7 @@ def held_unaltered(group: Group) -> bool:
 
 
 def is_held(affinity: str, value: Any) -> bool:
-    """Tell the same of one value."""
+    """Tell the same of one value; `rowstate` asks SQLite itself about one that may not be."""
     return _held(affinity, (value,))
 
 
@@ -50,7 +50,7 @@ def _held(affinity: str, values: Iterable[Any]) -> bool:
 def _stays(affinity: str, value: Any) -> bool:
     """Judge a value of a type that its column may convert: texts that look like numbers, and numbers."""
     if type(value) is str:
-        return _NUMBER.match(value) is None
+        return _NUMBER.fullmatch(value) is None
     if type(value) is RawText:
-        return _NUMBER.match(bytes(value).decode("latin-1")) is None
+        return True  # no number has such bytes
     return affinity in ("INTEGER", "NUMERIC") and type(value) is float and not value.is_integer()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncauth.rows.stamps import RowStamps
-from syncauth.rows.values import RawText
+from syncauth.rows.values import RawText, read_all
 from syncauth.server.stores.affinities import is_held
 from syncauth.server.stores.constraints import References, Refusal
 from syncauth.server.stores.judge_sets import Writer, added
@@ -71,11 +71,25 @@ class RowWriter:
         """Return a refusal if a column would not hold its value as it is."""
         given = {**dict(zip(table.key, key, strict=True)), **values}
         for name, value in given.items():
-            if not is_held(table.affinities[name], value):
-                kind = table.affinities[name]
+            kind = table.affinities[name]
+            if not is_held(kind, value) and self._alters(kind, value):
                 reason = f"the column {name!r} of affinity {kind} would alter the value"
                 return Refusal("value_not_supported", reason)
         return None
+
+    def _alters(self, affinity: str, value: Any) -> bool:
+        """Store a value in a column of this affinity and look at it."""
+        names = ", ".join(
+            f"{name} {name}" for name in ("integer", "numeric", "real", "text", "blob")
+        )
+        self._connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS _sync_probe ({names})")
+        self._connection.execute("DELETE FROM temp._sync_probe")
+        (mark,) = _marks([value])
+        self._connection.execute(
+            f"INSERT INTO temp._sync_probe ({affinity}) VALUES ({mark})", (value,)
+        )
+        ((stored,),) = read_all(self._connection, f"SELECT {affinity} FROM temp._sync_probe")
+        return type(stored) is not type(value) or bool(stored != value)
 
     # --- the served table --------------------------------------------------------------------------
 
