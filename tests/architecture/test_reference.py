@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import json
 import re
+from fnmatch import fnmatch
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from syncauth import errors, events, models
 from syncauth.config import AppConfig
 from syncauth.sansio import messages, sync_errors
 from syncauth.server import config
-from tests.support.source import ROOT
+from tests.support.source import ROOT, package_files, shown
 
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
 SETTINGS = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
@@ -179,3 +180,31 @@ def test_close_codes_are_listed() -> None:
     told = {int(code) for code in re.findall(r"\b\d{4}\b", section)}
 
     assert told == {value for name, value in vars(sync_errors.Close).items() if name.isupper()}
+
+
+def test_invariants_are_tested_where_the_page_says() -> None:
+    """Each of I1 to I15 has a line, and every test file or folder named there names the invariant."""
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    lines = re.findall(r"^\| (I\d+) \|.*\| (.*) \|$", page, re.MULTILINE)
+
+    assert [name for name, _ in lines] == [f"I{number}" for number in range(1, 16)]
+    for name, places in lines:
+        for place in re.findall(r"`([^`]+)`", places):
+            path = ROOT / "tests" / place
+            texts = path.rglob("*.py") if path.is_dir() else [path]
+            named = [text for text in texts if re.search(rf"\b{name}\b", text.read_text("utf-8"))]
+            assert named, f"{place} does not name {name}"
+
+
+def test_every_module_is_on_the_map() -> None:
+    """The map of the code names every module, by itself or by its family."""
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    code_map = page.partition("\n## Code map\n")[2].partition("\n## ")[0]
+    patterns = re.findall(r"`([\w*]+\.py)`", code_map)
+    folders = re.findall(r"`(\w+)/`", code_map)
+    for path in package_files():
+        parts = path.relative_to(ROOT / "syncauth").parts
+        on_map = any(fnmatch(parts[-1], pattern) for pattern in patterns)
+        whole = {"stores", "cli", "demo"} & set(parts[:-1])
+        assert set(parts[:-1]) <= set(folders)
+        assert on_map or whole or path.name == "__init__.py", shown(path)
