@@ -36,6 +36,7 @@ from syncauth.replica.rowwrites import (
 from syncauth.replica.schema import read_meta
 from syncauth.replica.table import Table
 from syncauth.rows.stamps import RowStamps
+from syncauth.rows.values import equal_to, read_all
 from syncauth.sansio.messages import Section
 
 AHEAD_MS = 60_000
@@ -154,18 +155,19 @@ class Applier:
 
     def _keep(self, table: Table, staying: Sequence[tuple[tuple[Any, ...], str | None]]) -> None:
         """Keep rows that a pending insert has begun anew; what the server knew of them is over."""
-        at_key = " AND ".join(f"{name} = ?" for name in table.tracked.key_names)
-        keys = [key for key, _ in staying]
-        self._connection.executemany(f"DELETE FROM {table.page} WHERE {at_key}", keys)
-        self._connection.executemany(f"DELETE FROM {table.rows} WHERE {at_key}", keys)
+        for key, _ in staying:
+            at_key = equal_to(table.tracked.key_names, key)
+            self._connection.execute(f"DELETE FROM {table.page} WHERE {at_key}", key)
+            self._connection.execute(f"DELETE FROM {table.rows} WHERE {at_key}", key)
         upsert_known(
             self._connection, table, [(*key, known, None) for key, known in staying if known]
         )
 
     def _known_lives(self, table: Table) -> dict[tuple[Any, ...], str]:
-        rows = self._connection.execute(
+        rows = read_all(
+            self._connection,
             f"SELECT {table.keys_of('r')}, r.lives FROM {table.page} AS p"
-            f" CROSS JOIN {table.rows} AS r ON {table.same_key('p', 'r')}"
+            f" CROSS JOIN {table.rows} AS r ON {table.same_key('p', 'r')}",
         )
         return {row[:-1]: row[-1] for row in rows}
 

@@ -18,7 +18,7 @@ from syncauth.replica.rowwrites import write_entry
 from syncauth.replica.schema import read_meta, write_meta
 from syncauth.replica.table import Table
 from syncauth.rows.stamps import make_stamp
-from syncauth.rows.values import read_all
+from syncauth.rows.values import equal_to, read_all
 from syncauth.sansio.inputs import Batch
 
 
@@ -59,10 +59,10 @@ def _forget_begun_lives(connection: sqlite3.Connection, table: Table, device: st
         f" CROSS JOIN {table.rows} AS r ON {table.same_key('r', 'c')}"
         " WHERE c.batch IS NOT NULL AND c.kind = 'insert'",
     )
-    at_key = " AND ".join(f"{name} = ?" for name in table.tracked.key_names)
     for *key, lives, hlc, ended in rows:
         others = [life for life in lives.split(" ") if life != make_stamp(hlc, device)]
         left = " ".join(others) or ended
+        at_key = equal_to(table.tracked.key_names, key)
         if left:
             sql = f"UPDATE {table.rows} SET lives = ? WHERE {at_key}"
             connection.execute(sql, (left, *key))

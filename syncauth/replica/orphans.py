@@ -21,7 +21,7 @@ from syncauth.replica.page import fill_keys
 from syncauth.replica.rowwrites import delete_rows, local_rows, refuse
 from syncauth.replica.table import Table
 from syncauth.rows.sqltext import quote
-from syncauth.rows.values import read_all
+from syncauth.rows.values import parameters, read_all, split_raw
 
 CODE: Final = "foreign_key"
 REASON: Final = "the row that it refers to was deleted"
@@ -116,8 +116,9 @@ class Orphans:
         connection = self._connection
         connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {vanished} ({', '.join(names)})")
         connection.execute(f"DELETE FROM temp.{vanished}")
-        marks = ", ".join("?" for _ in names)
-        connection.executemany(f"INSERT INTO temp.{vanished} VALUES ({marks})", rows)
+        for raw, group in split_raw(rows):
+            marks = ", ".join(parameters(len(names), raw))
+            connection.executemany(f"INSERT INTO temp.{vanished} VALUES ({marks})", group)
         pairs = list(zip(reference.columns, names, reference.parent_columns, strict=True))
         refers = " AND ".join(f"a.{quote(column)} = v.{name}" for column, name, _ in pairs)
         there = " AND ".join(f"q.{quote(column)} = a.{quote(own)}" for own, _, column in pairs)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from syncauth.errors import InvalidMessage
 from syncauth.replica.table import Table
 from syncauth.rows.stamps import RowStamps, check_lives, check_stamp, hlc_of, make_stamp
-from syncauth.rows.values import decode_rows
+from syncauth.rows.values import decode_rows, parameters, split_raw
 from syncauth.sansio.messages import Section
 
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]*")
@@ -143,10 +143,9 @@ def fill_keys(connection: sqlite3.Connection, table: Table, rows: Iterable[Seque
         f"CREATE TEMP TABLE IF NOT EXISTS {table.page[5:]} ({definitions}, lives TEXT)"
     )
     connection.execute(f"DELETE FROM {table.page}")
-    connection.executemany(
-        f"INSERT INTO {table.page} VALUES ({', '.join(['?'] * (table.width + 1))})",
-        rows,
-    )
+    for raw, group in split_raw(list(rows)):
+        marks = ", ".join(parameters(table.width + 1, raw))
+        connection.executemany(f"INSERT INTO {table.page} VALUES ({marks})", group)
 
 
 def _invalid(why: str) -> InvalidMessage:

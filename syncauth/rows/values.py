@@ -104,6 +104,13 @@ def parameters(width: int, raw: Iterable[int] = ()) -> list[str]:
     return ["CAST(? AS TEXT)" if place in cast else "?" for place in range(width)]
 
 
+def equal_to(names: Sequence[str], row: Sequence[Any]) -> str:
+    """Return the condition that columns hold the values of a row, which are its parameters."""
+    raw = {place for place, value in enumerate(row) if type(value) is RawText}
+    marks = parameters(len(names), raw)
+    return " AND ".join(f"{name} = {mark}" for name, mark in zip(names, marks, strict=True))
+
+
 def _text(data: bytes) -> str | RawText:
     try:
         return data.decode()
