@@ -110,7 +110,8 @@ def _record_first_insert(pieces: Pieces) -> list[str]:
 def _record_insert(pieces: Pieces, maker: str | None) -> list[str]:
     """A key has a row.
 
-    It starts a life and ends the one before, unless it replaces a row of this key.
+    It starts a life and ends the one before, unless it replaces a row of this key. A row that refers
+    to itself has been updated by its own change of key (ON UPDATE CASCADE): the insert takes that in.
     """
     unsent_delete = pieces.unsent("NEW", "delete")
     new = (
@@ -126,7 +127,10 @@ def _record_insert(pieces: Pieces, maker: str | None) -> list[str]:
             f" (SELECT substr(lives, 1, 32) FROM {pieces.rows} WHERE {pieces.at_key_of('NEW')})),"
             f" {pieces.key_of('NEW')} FROM _sync_clock WHERE id = 1 AND {new}"
         ),
-        f"DELETE FROM {pieces.capture} WHERE {unsent_delete} AND {new}",
+        (
+            f"DELETE FROM {pieces.capture} WHERE {pieces.at_key_of('NEW')} AND batch IS NULL"
+            f" AND kind <> 'insert' AND {new}"
+        ),
     ]
 
 
