@@ -97,7 +97,8 @@ class Pieces:
 def changed(name: str) -> str:
     """SQL that is 1 when a column's value is another one, be it only by type or by case.
 
-    `typeof` tells 1 from 1.0; without COLLATE BINARY a NOCASE column would take BOB for bob.
+    `typeof` tells 1 from 1.0; without COLLATE BINARY a NOCASE column would take BOB for bob. Nothing
+    in SQLite tells 0.0 from -0.0: a write that changes the sign of a zero alone is no change.
     """
     new, old = f"NEW.{quote(name)}", f"OLD.{quote(name)}"
     return f"(typeof({new}) <> typeof({old}) OR {new} COLLATE BINARY IS NOT {old})"

@@ -235,6 +235,18 @@ def test_a_counter_that_cannot_be_added_travels_as_its_value(
     assert bench.sent() == [("update", ("1",), values, deltas)]
 
 
+def test_the_sign_of_a_zero_alone_is_no_change(make: Make) -> None:
+    """SQLite cannot tell the zeros apart; with any other write of the column the sign travels."""
+    bench = make("CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, v)")
+    bench.run("INSERT INTO notes VALUES ('1', 0.0)")
+    bench.settle()
+    bench.app.execute("UPDATE notes SET v = ?", (-0.0,))
+    assert bench.cut() == []
+    bench.run("UPDATE notes SET v = 1.0")
+    bench.app.execute("UPDATE notes SET v = ?", (-0.0,))
+    assert [str(each.values["v"]) for each in bench.cut()] == ["-0.0"]
+
+
 def test_a_savepoint_that_is_taken_back_leaves_nothing(bench: ReplicaBench) -> None:
     """Entries come and go with the rows they speak of."""
     bench.run(
