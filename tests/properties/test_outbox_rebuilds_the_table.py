@@ -72,6 +72,9 @@ class Mirror:
                 assert each.life in ([row.life] if row else [None, self.ended.get(each.key)])
                 self.rows[each.key] = Row(f"{each.hlc:016x}{DEVICE}", dict(each.values))
                 continue
+            if each.kind == "delete" and row is None:
+                assert each.life == self.ended[each.key], "a life that nobody has heard of"
+                continue
             assert row is not None, "a change of a row that is not there"
             assert each.life == row.life
             if each.kind == "delete":
