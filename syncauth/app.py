@@ -8,6 +8,7 @@ open. Its constructor does no I/O; `open` (or `async with`) does. Closing is ide
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,8 @@ from syncauth.sansio.accounts import Account
 from syncauth.sansio.engine import Engine
 
 KEYS_BY_APP = "assigned by the app"
+log = logging.getLogger("syncauth")
+
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
@@ -236,7 +239,7 @@ class App:
             raise
         driver.attach(user.id, port)
         self._replicas[user.id] = replica
-        driver.post(inputs.ReplicaOpened(user.id, state))
+        driver.step(inputs.ReplicaOpened(user.id, state))  # at once, so that `status` knows it
         written = inputs.ReplicaWritten(user.id)
 
         def wake() -> None:
@@ -281,8 +284,11 @@ class App:
         return handler
 
     async def _call_hooks(self, event: ReloginRequired) -> None:
-        for hook in self._hooks:
-            await self._announcer.call(hook, event)
+        for hook in tuple(self._hooks):
+            try:
+                await self._announcer.call(hook, event)
+            except Exception:  # the app's own: it must not keep the other handlers from being told
+                log.exception("a handler for on_relogin_required failed")
 
     # --- for users and replicas ------------------------------------------------------------------
 

@@ -176,12 +176,13 @@ class Driver:
         return task
 
     async def aclose(self) -> None:
-        """End every task and wait for it."""
+        """End every task and wait for it; a handler that closes the App is let go on."""
         for run in self._sockets.values():
             run.close(1000, "closing")
-        for task in tuple(self._tasks):
+        ending = self._tasks - {asyncio.current_task()}
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

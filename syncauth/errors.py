@@ -10,13 +10,10 @@ SyncAuthError
 │   └── TableNotTrackable
 ├── AuthError
 │   ├── CredentialsRefused
-│   ├── AccountNameInUse
-│   ├── ReloginRequiredError
-│   └── SessionsUnreadable
+│   └── AccountNameInUse
 ├── UnreachableError
 │   ├── ServerUnreachable
 │   ├── ServerBusy
-│   ├── TokenUnavailableError
 │   └── WaitTimedOut
 ├── ProtocolError
 │   ├── InvalidToken
@@ -24,8 +21,7 @@ SyncAuthError
 │   ├── UnexpectedAnswer
 │   └── InsecureServer
 ├── SyncError
-│   ├── SyncStopped
-│   └── ValueNotSupported
+│   └── SyncStopped
 └── StorageError
     ├── FileCorrupt
     ├── FileFull
@@ -138,21 +134,6 @@ class AccountNameInUse(AuthError):
     """Registration was refused because the name is taken."""
 
 
-class ReloginRequiredError(AuthError):
-    """The refresh token has ended; this needs a new login. Local reads and writes go on."""
-
-    def __init__(self, *, reason: str) -> None:
-        """Keep the reason of the episode, for instance expired, revoked or user_disabled."""
-        self.reason = reason
-        super().__init__(
-            "the session has ended", why=reason, remedy="Log in again; unsent changes are kept"
-        )
-
-
-class SessionsUnreadable(AuthError):
-    """The store key is there and does not open this user's tokens; a new login replaces them."""
-
-
 class UnreachableError(SyncAuthError):
     """Time will tell."""
 
@@ -168,20 +149,6 @@ class ServerBusy(UnreachableError):
         """Keep what the server said in Retry-After."""
         self.retry_after = retry_after
         super().__init__(what, why=why, remedy="Try again later")
-
-
-class TokenUnavailableError(UnreachableError):
-    """No valid access token could be had in the time given.
-
-    `retry_at` is the monotonic second of the next attempt (None: not planned), `online` what was
-    last known.
-    """
-
-    def __init__(self, *, retry_at: float | None, online: bool, why: str) -> None:
-        """Say when the next attempt comes."""
-        self.retry_at = retry_at
-        self.online = online
-        super().__init__("no valid access token", why=why, remedy="syncauth goes on trying")
 
 
 class WaitTimedOut(UnreachableError):
@@ -232,16 +199,6 @@ class SyncStopped(SyncError):
         """Keep the code of the catalogue."""
         self.code = code
         super().__init__("sync has stopped", why=why, remedy=remedy)
-
-
-class ValueNotSupported(SyncError):
-    """A value that one side cannot hold unaltered; it is refused, never altered."""
-
-    def __init__(self, *, table: str, column: str, why: str) -> None:
-        """Name where the value stands."""
-        self.table = table
-        self.column = column
-        super().__init__(f"a value of {table}.{column} cannot be stored unaltered", why=why)
 
 
 class StorageError(SyncAuthError):

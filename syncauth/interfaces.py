@@ -75,11 +75,6 @@ class IdentityProvider(Protocol):
         """
         ...
 
-    @property
-    def repeat_safe(self) -> bool:
-        """Whether a refresh whose answer was lost may be repeated with the same refresh id."""
-        ...
-
     async def aclose(self) -> None:
         """Close the connections; idempotent."""
         ...

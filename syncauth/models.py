@@ -85,7 +85,6 @@ class ReloginReason(enum.Enum):
     REVOKED = "revoked"
     USER_DISABLED = "user_disabled"
     USER_REMOVED = "user_removed"
-    ROTATION_ANSWER_LOST = "rotation_answer_lost"
     REUSE_DETECTED = "reuse_detected"
 
 

@@ -46,11 +46,7 @@ _ENDS_A_SESSION: Final = {
     "UserDisabled": ReloginReason.USER_DISABLED,
     "UserNotFound": ReloginReason.USER_REMOVED,
 }
-_TOLD: Final = {
-    reason.value: reason
-    for reason in ReloginReason
-    if reason is not ReloginReason.ROTATION_ANSWER_LOST
-}
+_TOLD: Final = {reason.value: reason for reason in ReloginReason}
 _HEADER_LOST: Final = "no bearer token"
 """What the bundled server says when a proxy on the way dropped the Authorization header."""
 

@@ -73,11 +73,6 @@ class HttpProvider:
 
     # --- the calls of `IdentityProvider` ---------------------------------------------------------
 
-    @property
-    def repeat_safe(self) -> bool:
-        """True: a server of this API either does not rotate, or knows a repeated refresh id."""
-        return True
-
     async def register(self, email: str, password: str) -> None:
         """Make an account.
 

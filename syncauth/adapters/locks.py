@@ -78,7 +78,7 @@ def _hold(lock_file: str, guarded: str) -> HeldLock:
         raise FileInUse(
             "another App or process has this open",
             path=guarded,
-            remedy="Close it there first; one App at a time holds a data directory",
+            remedy="Close it there first: one at a time may have it",
         ) from None
     except OSError as error:
         raise StorageError(

@@ -179,8 +179,13 @@ class AppConnection(sqlite3.Connection):
         return False
 
     def close(self) -> None:
-        """Close it, after the call that runs; an open transaction is rolled back."""
+        """Close it, after the call that runs; an open transaction is rolled back.
+
+        SQLite itself would keep it, and its lock, for as long as a statement in it is half read.
+        """
         with self.lock:
+            if not self._closed and super().in_transaction:
+                super().rollback()
             self._closed = True
             super().close()
 

@@ -96,7 +96,7 @@ async def test_an_anonymous_user_has_no_data(server: AuthServer, connect: Connec
 async def test_a_lost_answer_is_got_again_with_the_same_id(
     server: AuthServer, connect: Connect
 ) -> None:
-    """The repetition that `repeat_safe` promises; another id with a used token is a reuse."""
+    """Repeating is safe; another id with a used token is a reuse."""
     provider = connect(server)
     await provider.register(EMAIL, PASSWORD)
     first = (await provider.log_in(ANN)).tokens.refresh

@@ -134,3 +134,17 @@ def test_two_threads_may_close_at_a_time(tmp_path: Path) -> None:
         thread.join(LIMIT)
 
     open_notes(tmp_path).close()
+
+
+def test_a_half_read_statement_keeps_no_lock(tmp_path: Path) -> None:
+    """Closing ends its transaction, although the app still holds the cursor (seen)."""
+    opened = open_notes(tmp_path)
+    opened.db["notes"].insert({"id": "a", "text": "x"})
+    half_read = opened.db.conn.execute("UPDATE notes SET text = 'y' RETURNING id")
+    assert next(half_read) == ("a",)
+    opened.close()
+    other = sqlite3.connect(opened.path, timeout=0.5)
+    with other:
+        other.execute("UPDATE notes SET text = 'z'")
+    other.close()
+    del half_read

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -197,13 +196,12 @@ def test_a_plain_connection_of_this_process_wakes(opened: OpenedFile) -> None:
 
 
 @pytest.mark.usefixtures("only_events")
-def test_another_process_wakes_soon(opened: OpenedFile) -> None:
-    """Its commits are told one by one; most within a quarter of a second on any machine."""
+def test_another_process_wakes(opened: OpenedFile) -> None:
+    """Its commits are told one by one."""
     wakes = Wakes()
     opened.watch(wakes)
     settle(opened)
     command = [sys.executable, "-c", FOREIGN, opened.path]
-    waits = []
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as process:
@@ -212,14 +210,11 @@ def test_another_process_wakes_soon(opened: OpenedFile) -> None:
         for number in range(9):
             count = wakes.count
             process.stdin.write(f"{number}\n")
-            began = time.perf_counter()
             wakes.wait_above(count)
-            waits.append(time.perf_counter() - began)
             assert process.stdout.readline() == "committed\n"
             settle(opened)
         process.stdin.close()
 
-    assert sorted(waits)[len(waits) // 2] < 0.25
     assert opened.worker.submit(opened.replica.state).result(LIMIT).pending == 9
 
 
