@@ -105,13 +105,19 @@ class World:
         """Let a device do something a second later."""
         self.time += 1
         device.set_clock(self.time)
-        {
-            "cut": device.cut,
-            "push": lambda: device.push(self.time),
-            "hear": device.hear,
-            "read": lambda: device.read(rows),
-            "sync": lambda: self.sync(device, rows),
-        }.get(deed, lambda: run(device.bench, deed))()
+        match deed:
+            case "cut":
+                device.cut()
+            case "push":
+                device.push(self.time)
+            case "hear":
+                device.hear()
+            case "read":
+                device.read(rows)
+            case "sync":
+                self.sync(device, rows)
+            case _:
+                run(device.bench, deed)
 
     def sync(self, device: Device, rows: int) -> bool:
         """Send all and receive all; returns whether anything moved."""
@@ -131,7 +137,8 @@ class World:
         """Let both devices sync until nothing moves any more."""
         for _ in range(10):
             self.time += 1
-            if not any([self.sync(device, rows) for device in self.devices]):
+            moved = [self.sync(device, rows) for device in self.devices]
+            if not any(moved):
                 return
         message = "the devices do not come to rest"
         raise AssertionError(message)
