@@ -20,10 +20,10 @@ from syncauth.replica import restoring
 from syncauth.replica.table import Table
 from syncauth.rows import capture
 from syncauth.rows.capture_sql import NEXT_ENTRY
-from syncauth.rows.capture_tables import Tracked
+from syncauth.rows.capture_tables import Tracked, mask_bit
 from syncauth.rows.capture_triggers import trigger_sql
 from syncauth.rows.sqltext import quote
-from syncauth.rows.tables import TableInfo, introspect
+from syncauth.rows.tables import Column, TableInfo, introspect
 from syncauth.rows.trackable import check_trackable
 
 Tables = Mapping[str, Table]
@@ -94,7 +94,7 @@ def _track(connection: sqlite3.Connection, info: TableInfo, spec: TableSpec) -> 
         "INSERT INTO _sync_tables (name, key, counters) VALUES (?, ?, ?) RETURNING id",
         (info.name, json.dumps(info.key_names), json.dumps(spec.counters)),
     ).fetchone()
-    ids = _column_ids(connection, number, info)[0]
+    ids, _, _ = _column_ids(connection, number, info)
     tracked = Tracked(info, number, ids, tuple(spec.counters))
     capture.install(connection, tracked)
     _insert_rows_present(connection, Table(tracked))
@@ -125,7 +125,10 @@ def _verify_one(
     info = introspect(connection, name)
     if list(info.key_names) != key:
         raise _shape_changed(name, f"its key was {key} and is {list(info.key_names)}")
-    ids, added = _column_ids(connection, number, info)
+    lost = set(counters) - set(info.value_names)
+    if lost:
+        raise _shape_changed(name, f"the counters {sorted(lost)} are gone, but changes may wait")
+    ids, added, gone = _column_ids(connection, number, info)
     tracked = Tracked(info, number, ids, tuple(counters))
     lacking = capture.missing(connection, tracked)
     table = Table(tracked, bool(uncertain))
@@ -133,6 +136,7 @@ def _verify_one(
         return table
     interrupted = _triggers_gone(connection, tracked)
     capture.install(connection, tracked)
+    _clear_gone_columns(connection, table, gone)
     if added:
         _record_new_columns(connection, table, added)
         _download_again(connection)
@@ -155,17 +159,17 @@ def _triggers_gone(connection: sqlite3.Connection, tracked: Tracked) -> bool:
 
 def _column_ids(
     connection: sqlite3.Connection, number: int, info: TableInfo
-) -> tuple[dict[str, int], list[str]]:
-    """Return the ids of a table's value columns, and the names of those that got one only now."""
+) -> tuple[dict[str, int], list[str], list[int]]:
+    """Return the ids of a table's value columns, the names of those that got one only now, and ids now gone."""
     rows = connection.execute(
         "SELECT id, name, present FROM _sync_columns WHERE table_id = ?", (number,)
     ).fetchall()
     ids = {name: column_id for column_id, name, present in rows if present}
-    for gone in ids.keys() - set(info.value_names):
-        connection.execute(
-            "UPDATE _sync_columns SET present = 0 WHERE table_id = ? AND id = ?",
-            (number, ids.pop(gone)),
-        )
+    gone = [ids.pop(name) for name in ids.keys() - set(info.value_names)]
+    connection.executemany(
+        "UPDATE _sync_columns SET present = 0 WHERE table_id = ? AND id = ?",
+        [(number, column_id) for column_id in gone],
+    )
     added = [name for name in info.value_names if name not in ids]
     first = 1 + max((row[0] for row in rows), default=-1)
     for column_id, name in enumerate(added, first):
@@ -174,21 +178,36 @@ def _column_ids(
             "INSERT INTO _sync_columns (table_id, id, name, present) VALUES (?, ?, ?, 1)",
             (number, column_id, name),
         )
-    return ids, added
+    return ids, added, gone
+
+
+def _clear_gone_columns(connection: sqlite3.Connection, table: Table, gone: Sequence[int]) -> None:
+    """Take columns that are gone out of the updates; one that wrote nothing else has nothing to send."""
+    for column_id in gone:
+        word, bit = mask_bit(column_id)
+        connection.execute(f"UPDATE {table.capture} SET m{word} = m{word} & ~{bit}")
+    if gone:
+        empty = [f"{name} = 0" for name in table.tracked.mask_names]
+        empty += [f"{name} IS NULL" for name in table.tracked.delta_names]
+        connection.execute(
+            f"DELETE FROM {table.capture} WHERE kind = 'update' AND {' AND '.join(empty)}"
+        )
 
 
 def _record_new_columns(connection: sqlite3.Connection, table: Table, added: list[str]) -> None:
     """Send what stands in new columns of rows that the server knows, unless it is the default."""
-    defaults = {column.name: column.default for column in table.tracked.info.columns}
+    columns = {column.name: column for column in table.tracked.info.columns}
     for name in added:
         word, bit = table.bit(name)
+        default = _stored_default(connection, columns[name])
         connection.execute(NEXT_ENTRY)
         connection.execute(
             f"INSERT INTO {table.capture} (entry, kind, hlc, {table.keys}, m{word})"
             " SELECT clock.entry + row_number() OVER (), 'update', clock.hlc,"
             f" {table.keys_of('r')}, {bit}"
             f" FROM {table.rows} AS r JOIN {table.app} AS a ON {table.app_key_is('r')}, _sync_clock AS clock"
-            f" WHERE a.{quote(name)} IS NOT ({defaults[name] or 'NULL'}) AND NOT EXISTS (SELECT 1"
+            f" WHERE (typeof(a.{quote(name)}) <> (SELECT typeof(value) FROM {default})"
+            f" OR a.{quote(name)} COLLATE BINARY IS NOT (SELECT value FROM {default})) AND NOT EXISTS (SELECT 1"
             f" FROM {table.capture} AS c WHERE {table.same_key('c', 'r')} AND c.batch IS NULL"
             " AND c.kind = 'insert')"
         )
@@ -196,6 +215,15 @@ def _record_new_columns(connection: sqlite3.Connection, table: Table, added: lis
             "UPDATE _sync_clock SET entry = max(entry,"
             f" (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
         )
+
+
+def _stored_default(connection: sqlite3.Connection, column: Column) -> str:
+    """Write a column's default as the column stores it, by its affinity, to a temporary table of that name."""
+    name = "temp._sync_default"
+    connection.execute(f"DROP TABLE IF EXISTS {name}")
+    connection.execute(f"CREATE TEMP TABLE {name[5:]} (value {column.affinity})")
+    connection.execute(f"INSERT INTO {name} VALUES ({column.default or 'NULL'})")
+    return name
 
 
 def _download_again(connection: sqlite3.Connection) -> None:
