@@ -131,7 +131,8 @@ def refusal(outcome: Outcome, *, secrets: tuple[Secret, ...] = ()) -> SyncAuthEr
     What the server says is quoted, unless it repeats one of `secrets`.
     """
     if isinstance(outcome, Silence):
-        return ServerUnreachable("the server could not be reached", why=outcome.why)
+        what, remedy = "the server could not be reached", "Try again when there is a network"
+        return ServerUnreachable(what, why=outcome.why, remedy=remedy)
     answer = outcome.answer if isinstance(outcome, NoLocation) else outcome
     denial = read_denial(answer)
     status = answer.status

@@ -105,8 +105,10 @@ class Writer:
         with storage_errors(self._path):
             connection.execute("BEGIN IMMEDIATE")
         try:
-            result = self._guarded(work)
-            with storage_errors(self._path):
+            with storage_errors(
+                self._path
+            ):  # of the work too: the disk may fill up at any statement
+                result = self._guarded(work)
                 connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # SQLite itself rolls back when the disk is full

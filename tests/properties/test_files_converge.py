@@ -18,8 +18,12 @@ from tests.support.replica_bench import OWN, ReplicaBench
 from tests.support.row_store import DEVICES, NOW, StoreBench
 
 LIMITS = Limits(batch_rows=3, batch_bytes=100_000, window=3)
-UNIQUES = {
+RULES = {
     "none": ("", ""),
+    "references": (
+        ", FOREIGN KEY (b) REFERENCES notes",
+        ", FOREIGN KEY (_partition, b) REFERENCES notes",
+    ),
     "one": (", UNIQUE (u)", ", UNIQUE (_partition, u)"),
     "two": (", UNIQUE (u), UNIQUE (v)", ", UNIQUE (_partition, u), UNIQUE (_partition, v)"),
     "of device only replacing": (
@@ -33,12 +37,13 @@ class Device:
     """A replica, its place in the conversation with the store, and a clock that may be wrong."""
 
     def __init__(
-        self, name: str, store: StoreBench, directory: Path, unique: str, counters: tuple[str, ...]
+        self, name: str, store: StoreBench, directory: Path, rules: str, counters: tuple[str, ...]
     ) -> None:
         directory.mkdir()
-        schema = f"CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, {COLUMNS}{unique})"
+        schema = f"CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, {COLUMNS}{rules})"
         self.name, self._store = name, store
         self.bench = ReplicaBench(directory, schema, TableSpec("notes", counters=counters))
+        self.bench.run("PRAGMA foreign_keys = ON")
         self.bench.replica.adopt_device(DEVICES[name])
         self.waiting: list[Batch] = []
         self.results: list[BatchResult] = []
@@ -66,6 +71,11 @@ class Device:
             )
             self.results.append(judged.result)
 
+    def restart(self) -> None:
+        """End the process and start it again."""
+        self.bench.replica.close()
+        self.bench.replica = self.bench.open()
+
     def hear(self) -> None:
         """Take the results."""
         if self.results:
@@ -90,8 +100,8 @@ class Device:
 class World:
     """Two devices and the store."""
 
-    def __init__(self, directory: Path, unique: str, counters: tuple[str, ...]) -> None:
-        here, there = UNIQUES[unique]
+    def __init__(self, directory: Path, rules: str, counters: tuple[str, ...]) -> None:
+        here, there = RULES[rules]
         schema = (
             f"CREATE TABLE IF NOT EXISTS notes (_partition TEXT NOT NULL, id TEXT NOT NULL, {COLUMNS},"
             f" PRIMARY KEY (_partition, id){there})"
@@ -112,6 +122,8 @@ class World:
                 device.push(self.time)
             case "hear":
                 device.hear()
+            case "restart":
+                device.restart()
             case "read":
                 device.read(rows)
             case "sync":
@@ -156,23 +168,23 @@ class World:
         self.store.connection.close()
 
 
-_deeds = WRITES | WRITES | st.sampled_from(("cut", "push", "hear", "read", "sync"))
+_deeds = WRITES | WRITES | st.sampled_from(("cut", "push", "hear", "read", "sync", "restart"))
 
 
 @settings(max_examples=120, deadline=None)
 @given(
-    unique=st.sampled_from(sorted(UNIQUES)),
+    rules=st.sampled_from(sorted(RULES)),
     counts=st.booleans(),
     ahead=st.sampled_from((0, 0, 30_000, 5_184_000_000)),
     rows=st.sampled_from((1, 2, 100)),
     deeds=st.lists(st.tuples(st.integers(0, 1), _deeds), min_size=2, max_size=30),
 )
 def test_two_devices_and_the_server_agree(
-    unique: str, counts: bool, ahead: int, rows: int, deeds: list[tuple[int, str]]
+    rules: str, counts: bool, ahead: int, rows: int, deeds: list[tuple[int, str]]
 ) -> None:
     """In whatever order batches, results and pages meet, and with a clock two months ahead."""
     with tempfile.TemporaryDirectory() as directory:
-        world = World(Path(directory), unique, ("n",) if counts else ())
+        world = World(Path(directory), rules, ("n",) if counts else ())
         world.devices[1].ahead = ahead
         for number, deed in deeds:
             world.act(world.devices[number], deed, rows)
@@ -180,6 +192,6 @@ def test_two_devices_and_the_server_agree(
         server, *here = world.tables()
         assert here == [server, server]
         letters = [each for one in world.devices for each in one.bench.replica.dead_letters()]
-        allowed = {"none": set[str]()}.get(unique, {"unique_conflict"})
-        assert {each.code for each in letters} <= allowed
+        allowed = {"none": "", "references": "foreign_key"}.get(rules, "unique_conflict")
+        assert {each.code for each in letters} <= {allowed}
         world.close()
