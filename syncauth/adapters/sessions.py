@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from syncauth.adapters.keys import KEY_BYTES, Keys, WrongKey, find_keys, seal, unseal
-from syncauth.adapters.sessions_schema import open_sessions, storage_errors
+from syncauth.adapters.sessions_schema import BUSY_SECONDS, open_sessions, storage_errors
 from syncauth.interfaces import Randomness, StaleWrite
 from syncauth.models import (
     Identity,
@@ -292,7 +292,10 @@ class SessionStore:
     def finish_erasing(self) -> bool:
         """Truncate the log after a logout; False when a reader is in the way and it must be tried again."""
         with storage_errors(self._path):
+            # Whoever reads now is not waited for: this runs where everything else waits.
+            self._connection.execute("PRAGMA busy_timeout = 0")
             busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
         if busy:
             return False
         with self._transaction():
