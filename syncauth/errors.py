@@ -102,7 +102,8 @@ class TableNotTrackable(UsageError):
 
     `reason` is a fixed word: `no_primary_key`, `nullable_key`, `key_collation`, `key_without_type`,
     `view`, `virtual_table`, `integer_primary_key`, `expression_index`, `app_trigger`,
-    `unknown_table`, `unknown_column`, `counter_not_integer`, `reserved_name`, `shape_changed`.
+    `unknown_table`, `unknown_column`, `counter_not_integer`, `reserved_name`, `shape_changed`,
+    `too_many_columns`.
     """
 
     def __init__(self, *, table: str, reason: str, why: str, remedy: str) -> None:

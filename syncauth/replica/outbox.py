@@ -18,6 +18,7 @@ from typing import Any, Final
 from syncauth.errors import FileCorrupt
 from syncauth.replica.schema import read_meta, read_number, write_meta
 from syncauth.replica.table import Table
+from syncauth.rows.capture_sql import any_of
 from syncauth.rows.values import encode_rows, read_all
 from syncauth.sansio.inputs import Batch
 from syncauth.sansio.messages import Section, digest_of, encode_sections
@@ -78,7 +79,7 @@ def _estimate(connection: sqlite3.Connection, table: Table, last: int) -> int:
     total = 0
     for kind, columns in (("insert", table.columns), ("update", _updated(connection, table, last))):
         lengths = [f"ifnull(length({name}), 0)" for name in table.values_of(columns)]
-        values = " + ".join(f"sum({length})" for length in lengths) or "0"
+        values = any_of([f"sum({length})" for length in lengths], operator=" + ")
         (found,) = connection.execute(
             f"SELECT count(*) * {_ROW_BYTES} + ifnull({values}, 0)"
             f" FROM {table.capture} AS c CROSS JOIN {table.app} AS a ON {table.app_key_is('c')}"

@@ -81,7 +81,7 @@ def open_connection(path: str) -> sqlite3.Connection:
 
     Raises:
         FileCorrupt: it is no database or damaged; it was left as it is.
-        StorageError: it cannot be opened, or not in WAL mode.
+        StorageError: it cannot be opened, or not in WAL mode, or its encoding is not UTF-8.
     """
     with storage_errors(path):
         connection = sqlite3.connect(
@@ -107,6 +107,14 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
             path=path,
             why=f"its journal mode stays {mode!r}",
             remedy="Keep it on a local disk, as a file",
+        )
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    if encoding != "UTF-8":
+        raise StorageError(
+            "the file cannot hold every text unaltered",
+            path=path,
+            why=f"its encoding is {encoding}, which a text that is no valid UTF-8 would not survive",
+            remedy="Copy it into a file with the encoding UTF-8, SQLite's default",
         )
     for pragma in (
         "synchronous = FULL",

@@ -15,6 +15,9 @@ from syncauth.rows.tables import TableInfo
 
 RESERVED_PREFIX = "_sync_"
 
+MAX_RESULT_COLUMNS = 2000
+"""How many columns SQLite gives in one result (SQLITE_MAX_COLUMN)."""
+
 
 def check_trackable(connection: sqlite3.Connection, info: TableInfo, spec: TableSpec) -> None:
     """Refuse a table that cannot be synchronised as it is declared.
@@ -22,7 +25,7 @@ def check_trackable(connection: sqlite3.Connection, info: TableInfo, spec: Table
     Raises:
         TableNotTrackable: the first reason found; nothing was changed.
     """
-    for check in (_check_kind, _check_key, _check_indexes, _check_counters):
+    for check in (_check_kind, _check_width, _check_key, _check_indexes, _check_counters):
         check(info, spec)
     _check_triggers(connection, info, spec)
 
@@ -51,6 +54,20 @@ def _check_kind(info: TableInfo, _: TableSpec) -> None:
             "reserved_name",
             f"the name {reserved[0]!r} begins with {RESERVED_PREFIX}, which is kept for syncauth",
             "Choose another name",
+        )
+
+
+def _check_width(info: TableInfo, spec: TableSpec) -> None:
+    """A row is read in one result, together with what an update is sorted by when a batch is cut."""
+    values = len(info.value_names)
+    read = len(info.key) + values + 2 * len(spec.counters) + values // 63 + 8
+    if read > MAX_RESULT_COLUMNS:
+        raise _refuse(
+            info,
+            "too_many_columns",
+            f"its {values} columns, read together with what is known of them, are more than the"
+            f" {MAX_RESULT_COLUMNS} that SQLite gives in one result",
+            "Move some of the columns into a second table with the same key",
         )
 
 

@@ -101,6 +101,11 @@ REFUSED = {
         NOTES,
         "reserved_name",
     ),
+    "too many columns": (
+        f"CREATE TABLE notes ({KEY}, {', '.join(f'c{place}' for place in range(1990))})",
+        NOTES,
+        "too_many_columns",
+    ),
     "our prefix in the name": (
         f"CREATE TABLE _sync_notes ({KEY})",
         TableSpec("_sync_notes"),
