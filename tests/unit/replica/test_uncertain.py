@@ -1,0 +1,144 @@
+"""A table whose capture was interrupted: nothing of it is sent or overwritten, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncauth.errors import SyncStopped
+from syncauth.models import TableSpec
+from syncauth.sansio.messages import Refused
+from tests.support.replica_bench import OWN, ReplicaBench, leave, remote
+
+TWO = """
+CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, title TEXT);
+CREATE TABLE other (id TEXT NOT NULL PRIMARY KEY, title TEXT);
+"""
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[ReplicaBench]:
+    (tmp_path / "two").mkdir()
+    bench = ReplicaBench(tmp_path / "two", TWO, TableSpec("notes"), TableSpec("other"))
+    bench.run(
+        "INSERT INTO notes VALUES ('1', 'a'), ('2', 'b')", "INSERT INTO other VALUES ('1', 'a')"
+    )
+    bench.settle()
+    yield bench
+    bench.close()
+
+
+def interrupt(bench: ReplicaBench, *statements: str) -> None:
+    """Let statements go by unseen, as a rebuild of the table does."""
+    names = bench.app.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'notes'"
+    ).fetchall()
+    bench.run(*(f"DROP TRIGGER {name}" for (name,) in names), *statements)
+
+
+def _entries(bench: ReplicaBench) -> list[tuple[str, str]]:
+    return bench.app.execute("SELECT kind, k0 FROM _sync_capture_1 ORDER BY entry").fetchall()
+
+
+def test_deletions_and_inserts_that_went_by_are_found(two: ReplicaBench) -> None:
+    """By their keys; whether the others were edited cannot be seen, so that all of it waits (I1)."""
+    interrupt(two, "DELETE FROM notes WHERE id = '1'", "INSERT INTO notes VALUES ('3', 'c')")
+    assert two.cut() == []
+    assert two.replica.uncertain == ("notes",)
+    assert _entries(two) == [("delete", "1"), ("insert", "3")]
+    assert two.replica.state().pending == 2
+
+
+def test_other_tables_go_on(two: ReplicaBench) -> None:
+    """What is certain is sent and received."""
+    interrupt(two, "INSERT INTO notes VALUES ('3', 'c')")
+    two.run("UPDATE other SET title = 'sent'")
+    assert [(each.table, each.values) for each in two.cut()] == [("other", {"title": "sent"})]
+    two.acknowledge()
+    two.apply(remote(["2", "came"], table="other", columns=["title"]))
+    assert two.table("other") == [("1", "sent"), ("2", "came")]
+
+
+def test_a_remote_row_does_not_overwrite_what_may_have_been_edited(two: ReplicaBench) -> None:
+    """The page stops sync with a word to the app; row, cursor and the other table stay."""
+    interrupt(two, "UPDATE notes SET title = 'unseen' WHERE id = '1'")
+    page = (
+        remote(["2", "came"], table="other", columns=["title"]),
+        remote(["1", "theirs"], columns=["title"]),
+    )
+    with pytest.raises(SyncStopped) as raised:
+        two.apply(*page)
+    assert raised.value.code == "schema_mismatch"
+    assert two.table("notes")[0] == ("1", "unseen")
+    assert two.table("other") == [("1", "a")]
+    assert two.replica.state().checkpoints == {}
+
+
+def test_changes_after_the_interruption_are_captured_again(two: ReplicaBench) -> None:
+    """The triggers are back with the first look; unsent changes of before stay, too."""
+    two.run("UPDATE notes SET title = 'before' WHERE id = '1'")
+    interrupt(two)
+    assert two.cut() == []
+    two.run("UPDATE notes SET title = 'after' WHERE id = '2'")
+    assert _entries(two) == [("update", "1"), ("update", "2")]
+    two.replica.close()
+    two.replica = two.open()
+    assert two.replica.uncertain == ("notes",)
+    assert two.cut() == []
+
+
+def test_what_is_in_flight_is_still_acknowledged(two: ReplicaBench) -> None:
+    """It left before the interruption, with its bytes."""
+    two.run("UPDATE notes SET title = 'sent'")
+    assert len(two.cut()) == 2
+    interrupt(two, "DELETE FROM notes WHERE id = '1'")
+    two.acknowledge()
+    state = two.replica.state()
+    assert (state.in_flight, state.pending) == ((), 1)
+
+
+def test_a_row_in_flight_that_was_deleted_unseen(two: ReplicaBench) -> None:
+    """Its deletion names the life that the insert in flight begins."""
+    two.run("INSERT INTO notes VALUES ('3', 'c')")
+    (sent,) = two.cut()
+    interrupt(two, "DELETE FROM notes WHERE id = '3'")
+    two.replica.state()
+    life = two.app.execute("SELECT life FROM _sync_capture_1 WHERE kind = 'delete'").fetchone()
+    assert life == (f"{sent.hlc:016x}{'a' * 16}",)
+
+
+def test_an_unsent_row_that_was_deleted_unseen_is_forgotten(bench: ReplicaBench) -> None:
+    """Where the server knows no row, everything can be found out: the table is not uncertain."""
+    bench.run(
+        "INSERT INTO notes VALUES ('1', 'a', 'b', 3)", "INSERT INTO notes VALUES ('2', '', '', 0)"
+    )
+    interrupt(bench, "DELETE FROM notes WHERE id = '1'", "UPDATE notes SET title = 'unseen'")
+    assert bench.sent() == [("insert", ("2",), {"title": "unseen", "body": "", "likes": 0}, {})]
+    assert bench.replica.uncertain == ()
+
+
+def test_a_key_that_was_replaced_unseen_keeps_the_end_of_its_old_life(bench: ReplicaBench) -> None:
+    """A deletion in the outbox whose key has come back unseen becomes a new life that ends the old."""
+    bench.run("INSERT INTO notes VALUES ('1', 'a', 'b', 3)")
+    (first,) = bench.cut()
+    bench.acknowledge()
+    bench.run("DELETE FROM notes")
+    interrupt(bench, "INSERT INTO notes VALUES ('1', 'new', 'b', 3)")
+    (again,) = bench.cut()
+    assert (again.kind, again.life) == ("insert", f"{first.hlc:016x}{'a' * 16}")
+    assert again.values["title"] == "new"
+    assert bench.replica.uncertain == ()
+
+
+def test_a_refusal_of_what_was_in_flight_waits_for_the_comparison(two: ReplicaBench) -> None:
+    """Putting the row back might overwrite an edit that nobody saw: the batch stays in flight."""
+    two.run("UPDATE notes SET title = 'bad' WHERE id = '1'")
+    (sent,) = two.cut()
+    interrupt(two, "UPDATE notes SET title = 'unseen' WHERE id = '1'")
+    with pytest.raises(SyncStopped):
+        two.acknowledge(Refused(sent.entry, "constraint", "no"), rows=[leave("1", partition=OWN)])
+    assert len(two.replica.state().in_flight) == 1
+    assert two.replica.dead_letters() == ()
+    assert two.table("notes")[0] == ("1", "unseen")
