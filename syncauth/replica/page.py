@@ -12,11 +12,18 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from syncauth.errors import InvalidMessage
 from syncauth.replica.table import Table
-from syncauth.rows.stamps import RowStamps, check_lives, check_stamp, hlc_of, make_stamp
+from syncauth.rows.stamps import (
+    check_lives,
+    check_stamp,
+    hlc_of,
+    make_stamp,
+    newest_overrides,
+)
 from syncauth.rows.values import decode_rows, parameters, split_raw
 from syncauth.sansio.messages import Section
 
@@ -118,18 +125,19 @@ def newest_stamp(pages: Sequence[TablePage], bound: int) -> int:
     for page in pages:
         base, overrides = page.table.width + 1, page.table.width + 2
         for group in page.rows:
-            stamps += [row[base] for row in group.rows]
-            stamps += [
-                RowStamps.read(row[base], row[overrides]).newest
-                for row in group.rows
-                if row[overrides] is not None
-            ]
+            stamps += map(itemgetter(base), group.rows)
+            newer = [row[overrides] for row in group.rows if row[overrides] is not None]
+            if not set(map(type, newer)) <= {str}:
+                raise _invalid("the stamps of a row are no text")
+            newest = newest_overrides(newer)
+            _check_texts(newest, check_stamp)
+            stamps += newest
         for group in page.removals:
             if group.kind == "gone":
                 stamps += [row[base] for row in group.rows]
-    newest = hlc_of(max(stamps, default=make_stamp(0, "")))
-    if newest <= bound:
-        return newest
+    highest = hlc_of(max(stamps, default=make_stamp(0, "")))
+    if highest <= bound:
+        return highest
     return max((hlc for hlc in map(hlc_of, stamps) if hlc <= bound), default=0)
 
 

@@ -89,7 +89,9 @@ def upsert_known(connection: sqlite3.Connection, table: Table, rows: Sequence[An
         connection.executemany(
             f"INSERT INTO {table.rows} ({table.keys}, lives, partition) VALUES ({', '.join(values)})"
             f" ON CONFLICT ({table.keys}) DO UPDATE"
-            " SET lives = excluded.lives, partition = excluded.partition",
+            " SET lives = excluded.lives, partition = excluded.partition"
+            # An edit of the row changes neither: most known rows need no write at all.
+            " WHERE lives <> excluded.lives OR partition IS NOT excluded.partition",
             group,
         )
 

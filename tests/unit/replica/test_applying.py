@@ -152,6 +152,9 @@ def test_a_cursor_never_goes_back(bench: ReplicaBench) -> None:
         remote(["1", "a", "b"]),
         remote(["1", "a", "b", True]),
         remote(["1", "a", "b", 3], life="not a life"),
+        remote(["1", "a", "b", 3], stamps="no json"),
+        remote(["1", "a", "b", 3], stamps='{"title": "no stamp"}'),
+        remote(["1", "a", "b", 3], stamps=7),  # type: ignore[arg-type]
     ],
 )
 def test_a_page_that_breaks_the_protocol_is_refused_as_a_whole(
