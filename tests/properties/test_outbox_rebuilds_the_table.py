@@ -52,13 +52,13 @@ class Mirror:
         self.rows: dict[tuple[Any, ...], Row] = {}
         self.ended: dict[tuple[Any, ...], str] = {}
 
-    def apply(self, changes: list[Sent]) -> None:
+    def apply(self, changes: list[Sent], device: str) -> None:
         for each in changes:
             row = self.rows.get(each.key)
             if each.kind == "insert":
                 # A life whose deletion is in flight may be named once more: it has ended already.
                 assert each.life in ([row.life] if row else [None, self.ended.get(each.key)])
-                self.rows[each.key] = Row(f"{each.hlc:016x}{DEVICE}", dict(each.values))
+                self.rows[each.key] = Row(f"{each.hlc:016x}{device}", dict(each.values))
                 continue
             if each.kind == "delete" and row is None:
                 assert each.life == self.ended[each.key], "a life that nobody has heard of"
@@ -79,14 +79,53 @@ class Mirror:
 
 _frames = st.sampled_from(("BEGIN", "COMMIT", "ROLLBACK"))
 _steps = st.lists(
-    WRITES | _frames | st.sampled_from(("cut", "acknowledge")), min_size=1, max_size=25
+    WRITES | _frames | st.sampled_from(("cut", "acknowledge", "adopt")), min_size=1, max_size=25
 )
 
 
-def _cut(bench: ReplicaBench, mirror: Mirror, rows: int) -> bool:
-    batch = bench.cut(rows=rows)
-    mirror.apply(batch)
-    return bool(batch)
+class Story:
+    """The app, the batches on their way, and the mirror, which has what was acknowledged."""
+
+    def __init__(self, bench: ReplicaBench, rows: int) -> None:
+        self.bench, self._rows = bench, rows
+        self.mirror = Mirror()
+        self._device = DEVICE
+        self._sent: list[list[Sent]] = []
+
+    def take(self, step: str) -> None:
+        """Do one step of the app or of the replica; none of the latter inside the app's transaction."""
+        work = {"cut": self.cut, "acknowledge": self.acknowledge, "adopt": self._adopt}.get(step)
+        if work is None:
+            run(self.bench, step)
+        elif not self.bench.app.in_transaction:
+            work()
+
+    def cut(self) -> bool:
+        """Cut a batch; returns whether there was anything to send."""
+        batch = self.bench.cut(rows=self._rows)
+        self._sent += [batch] if batch else []
+        return bool(batch)
+
+    def acknowledge(self) -> None:
+        """Let the mirror apply the oldest batch, and the replica hear of it."""
+        if self._sent:
+            self.mirror.apply(self._sent.pop(0), self._device)
+            self.bench.acknowledge()
+
+    def _adopt(self) -> None:
+        """Take another device id: what is in flight was applied by nobody and is sent again."""
+        self._device = f"{int(self._device, 16) + 1:016x}"
+        self._sent = []
+        self.bench.replica.adopt_device(self._device)
+
+    def finish(self) -> None:
+        """Send all that is left."""
+        if self.bench.app.in_transaction:
+            self.bench.run("COMMIT")
+        while self.cut():
+            pass
+        while self._sent:
+            self.acknowledge()
 
 
 def _check(bench: ReplicaBench, mirror: Mirror) -> None:
@@ -127,18 +166,9 @@ def test_the_batches_make_the_table(
             TableSpec("notes", counters=("n",) if counts else ()),
             pragmas=[f"recursive_triggers = {recursive:d}", "foreign_keys = ON"],
         )
-        mirror = Mirror()
+        story = Story(bench, rows)
         for step in steps:
-            if step == "cut" and not bench.app.in_transaction:
-                _cut(bench, mirror, rows)
-            elif step == "acknowledge" and not bench.app.in_transaction:
-                if bench.replica.state().in_flight:
-                    bench.acknowledge()
-            elif step not in ("cut", "acknowledge"):
-                run(bench, step)
-        if bench.app.in_transaction:
-            bench.run("COMMIT")
-        while _cut(bench, mirror, rows):
-            pass
-        _check(bench, mirror)
+            story.take(step)
+        story.finish()
+        _check(bench, story.mirror)
         bench.close()
