@@ -54,6 +54,7 @@ class FileReplica:
         schema.create(connection, path, device=device, incarnation=incarnation)
         with schema.transaction(connection, path):
             self._tables = tracking.register(connection, tables)
+            tracking.begin_download(connection)
             self._schema_version = tracking.schema_version(connection)
 
     @classmethod
@@ -110,6 +111,7 @@ class FileReplica:
     def begin_connection(self) -> int:
         """Durably raise and return the connection number, before each connect."""
         with self._transaction():
+            tracking.begin_download(self._connection)
             number = schema.read_number(self._connection, "connection", 0) + 1
             schema.write_meta(self._connection, "connection", number)
             return number

@@ -13,10 +13,12 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from typing import Final
 
 from syncauth.errors import TableNotTrackable
 from syncauth.models import TableSpec
 from syncauth.replica import restoring
+from syncauth.replica.schema import read_meta, write_meta
 from syncauth.replica.table import Table
 from syncauth.rows import capture
 from syncauth.rows.capture_sql import NEXT_ENTRY
@@ -27,6 +29,8 @@ from syncauth.rows.tables import Column, TableInfo, introspect
 from syncauth.rows.trackable import check_trackable
 
 Tables = Mapping[str, Table]
+
+_AGAIN: Final = "download_again"
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
@@ -227,8 +231,19 @@ def _stored_default(connection: sqlite3.Connection, column: Column) -> str:
 
 
 def _download_again(connection: sqlite3.Connection) -> None:
-    """Go back to version 0: what the server has of a table or column that came later was not sent before."""
-    connection.execute("UPDATE _sync_partitions SET version = 0")
+    """Wish to begin at version 0: what the server has of a table or column that came later was not sent before."""
+    write_meta(connection, _AGAIN, 1)
+
+
+def begin_download(connection: sqlite3.Connection) -> None:
+    """Go back to version 0 if that was wished for, before a connection names the versions reached.
+
+    Not earlier: the pages of a connection that is open already go on from the versions that it named, and the
+    next one would bring the cursor back up to where nothing is sent twice.
+    """
+    if read_meta(connection, _AGAIN):
+        connection.execute("UPDATE _sync_partitions SET version = 0")
+        write_meta(connection, _AGAIN, 0)
 
 
 def _check_unchanged(

@@ -10,7 +10,7 @@ import pytest
 
 from syncauth.errors import TableNotTrackable
 from syncauth.models import TableSpec
-from tests.support.replica_bench import ReplicaBench, remote
+from tests.support.replica_bench import OWN, VALUES, ReplicaBench, remote
 
 Make = Callable[..., ReplicaBench]
 INSERT = "INSERT INTO notes (id, title, body, likes) VALUES ('1', 'a', 'b', 3)"
@@ -195,3 +195,23 @@ def test_a_counter_that_no_longer_counts_is_refused(make: Make) -> None:
     with pytest.raises(TableNotTrackable) as raised:
         bench.open()
     assert raised.value.reason == "shape_changed"
+
+
+def test_a_new_column_is_downloaded_by_the_next_connection(bench: ReplicaBench) -> None:
+    """A page of the open one, which never had the column, must not pass over what came before (I9)."""
+    bench.replica.begin_connection()
+    bench.apply(remote(["1", "a", "b", 3]))
+    bench.run("ALTER TABLE notes ADD COLUMN colour TEXT")
+    state = bench.apply(remote(["2", "a", "b", 3])).state
+    assert state.checkpoints == {OWN: 2}
+    bench.replica.begin_connection()
+    assert bench.replica.state().checkpoints == {OWN: 0}
+    bench.version = 0
+    colours = remote(
+        ["1", "a", "b", 3, "red"], ["2", "a", "b", 3, "blue"], columns=[*VALUES, "colour"]
+    )
+    bench.apply(colours)
+    bench.replica.begin_connection()
+    assert bench.replica.state().checkpoints == {OWN: 1}
+    assert [row[-1] for row in bench.table()] == ["red", "blue"]
+    assert bench.cut() == []
