@@ -27,9 +27,20 @@ INT_MAX: Final = 2**63 - 1
 
 
 class RawText(bytes):
-    """The bytes of a TEXT value that is not valid UTF-8; plain `bytes` is a BLOB."""
+    """The bytes of a TEXT value that is not valid UTF-8; plain `bytes` is a BLOB.
+
+    As in SQLite, the text is another value than the blob of the same bytes, also as a key.
+    """
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same text."""
+        return type(other) is RawText and bytes.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        """Return a hash that fits equality."""
+        return hash((RawText, bytes(self)))
 
 
 def read_all(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from syncauth.models import TableSpec
+from syncauth.rows.values import RawText
 from syncauth.sansio.messages import Refused, Section
 from tests.support.replica_bench import OWN, ReplicaBench, gone, life_of, remote
 
@@ -70,7 +71,7 @@ def test_a_refused_insert_takes_later_edits_along(bench: ReplicaBench) -> None:
     )
     assert bench.table() == []
     assert bench.cut() == []
-    assert [each.key for each in done.refused] == [(b"\xff",), (b"\xff",)]
+    assert [each.key for each in done.refused] == [(RawText(b"\xff"),), (RawText(b"\xff"),)]
 
 
 def test_a_new_device_id_sends_the_insert_again(bench: ReplicaBench) -> None:
@@ -96,4 +97,20 @@ def test_unsent_children_of_such_a_parent_are_kept(tmp_path: Path) -> None:
     refused = bench.apply(_keyed(gone("", str(parent.rows[0][1]), table="parents"))).refused
     assert [(each.key, each.code) for each in refused] == [(("1",), "foreign_key")]
     assert bench.table() == []
+    bench.close()
+
+
+def test_a_text_and_a_blob_of_the_same_bytes_are_two_keys(tmp_path: Path) -> None:
+    """In a BLOB column both may be there: neither takes the other's edit or deletion."""
+    bench = ReplicaBench(tmp_path, "CREATE TABLE notes (id BLOB NOT NULL PRIMARY KEY, v TEXT)")
+    bench.run("INSERT INTO notes VALUES (x'ff', 'blob'), (CAST(x'ff' AS TEXT), 'text')")
+    lives = {each.values["v"]: life_of(each) for each in bench.cut()}
+    bench.acknowledge()
+    bench.run("UPDATE notes SET v = v || ' edited'")
+    bench.apply(_keyed(gone("", lives["text"])))
+    found = bench.app.execute("SELECT typeof(id), v FROM notes").fetchall()
+    assert found == [("blob", "blob edited")]
+    assert [(each.life, each.values) for each in bench.cut()] == [
+        (lives["blob"], {"v": "blob edited"})
+    ]
     bench.close()
