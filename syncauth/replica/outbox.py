@@ -43,11 +43,10 @@ def cut(
             return None
         last, count = found
         estimate = sum(_estimate(connection, table, last) for table in tables)
-        if estimate > 2 * size and count > 1:
-            # A first look, so that values of many times the limit are never read into memory.
-            last, count = _last_entry(
-                connection, tables, max(1, min(count - 1, count * 2 * size // estimate))
-            ) or (last, count)
+        if estimate > size and count > 1:
+            # They are certain not to fit: a first look, so that no more is read than what will.
+            fitting = max(1, min(count - 1, count * size * 8 // (estimate * 10)))
+            last, count = _last_entry(connection, tables, fitting) or (last, count)
         raw = encode_sections(_sections(connection, tables, last, partitions))
         if len(raw) <= size or count == 1:
             break
