@@ -16,7 +16,7 @@ from typing import Final
 LONGEST_WAIT: Final = 0.05
 """How long the replica waits for calls of the app, in seconds, before each of its transactions."""
 
-REST: Final = 0.003
+REST: Final = 0.005
 """How long the lock stays free between two pages, in seconds."""
 
 

@@ -152,11 +152,11 @@ def test_an_unsent_edit_that_holds_a_remote_value_lets_the_row_wait(make: Make) 
     """The server will judge the edit: nobody's row is lost meanwhile, and the waiting one comes in."""
     bench = make(UNIQUE)
     columns = ["title", "body"]
-    bench.apply(remote(["1", "x", ""], columns=columns))
+    bench.apply(remote(["1", "x", ""], ["2", "y", "old"], columns=columns))
     bench.run("UPDATE notes SET title = 'taken' WHERE id = '1'")
     (edit,) = bench.cut()
-    bench.apply(remote(["2", "taken", ""], columns=columns, hlc=2 << 40))
-    assert bench.table() == [("1", "taken", "")]
+    bench.apply(remote(["2", "taken", ""], columns=columns, hlc=2 << 40, life=LIFE))
+    assert bench.table() == [("1", "taken", ""), ("2", "y", "old")]
     bench.replica.close()
     bench.replica = bench.open()
     bench.acknowledge(
@@ -220,6 +220,16 @@ def test_a_row_that_moves_to_another_partition_stays(bench: ReplicaBench) -> Non
     assert bench.table() == [("1", "a", "b", 4)]
     bench.apply(leave("1", partition="red"))
     assert bench.table() == [("1", "a", "b", 4)]
+
+
+def test_an_unsent_edit_moves_with_its_row(bench: ReplicaBench) -> None:
+    """Leaving one partition for another is no refusal of what was written here (I1)."""
+    bench.apply(remote(["1", "a", "b", 3], partition="red"))
+    bench.run("UPDATE notes SET title = 'ours'")
+    moved = remote(["1", "a", "b", 4], partition="blue", life=LIFE)
+    assert bench.apply(leave("1", partition="red"), moved).refused == ()
+    assert bench.table() == [("1", "ours", "b", 4)]
+    assert bench.sent() == [("update", ("1",), {"title": "ours"}, {})]
 
 
 def test_an_edit_of_a_row_that_has_left_is_kept_as_a_dead_letter(bench: ReplicaBench) -> None:

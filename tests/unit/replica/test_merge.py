@@ -60,6 +60,14 @@ def test_a_stamp_beyond_the_bound_counts_as_the_bound() -> None:
     assert lay(entry(1, "update", 9_999, "a"), stamp=BOUND - 1).kept == {"a"}
 
 
+def test_an_echo_of_our_own_write_does_not_beat_it() -> None:
+    """Of equal stamps the incoming write wins, as at the server: the column is still ours."""
+    stamps = {"a": make_stamp(30, OWN)}
+    remote = Remote(LIFE, RowStamps(make_stamp(20, OTHER), stamps))
+    overlay = Overlay(remote, device=OWN, bound=BOUND, columns=COLUMNS, known=LIFE)
+    assert overlay.lay([entry(1, "update", 30, "a")]).kept == {"a"}
+
+
 def test_what_is_in_flight_is_never_changed() -> None:
     """Its bytes have left: the server supersedes it by itself."""
     outcome = lay(

@@ -101,16 +101,18 @@ def test_unsent_children_of_such_a_parent_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_text_and_a_blob_of_the_same_bytes_are_two_keys(tmp_path: Path) -> None:
-    """In a BLOB column both may be there: neither takes the other's edit or deletion."""
+    """In a BLOB column both may be there: neither takes the other's edit."""
     bench = ReplicaBench(tmp_path, "CREATE TABLE notes (id BLOB NOT NULL PRIMARY KEY, v TEXT)")
     bench.run("INSERT INTO notes VALUES (x'ff', 'blob'), (CAST(x'ff' AS TEXT), 'text')")
     lives = {each.values["v"]: life_of(each) for each in bench.cut()}
     bench.acknowledge()
-    bench.run("UPDATE notes SET v = v || ' edited'")
-    bench.apply(_keyed(gone("", lives["text"])))
-    found = bench.app.execute("SELECT typeof(id), v FROM notes").fetchall()
-    assert found == [("blob", "blob edited")]
-    assert [(each.life, each.values) for each in bench.cut()] == [
-        (lives["blob"], {"v": "blob edited"})
-    ]
+    bench.run("UPDATE notes SET v = 'ours' WHERE typeof(id) = 'text'")
+    text = _keyed(remote(["", "theirs"], columns=["v"], life=lives["text"]))
+    blob = remote(["", "theirs"], columns=["v"], life=lives["blob"])
+    blob.rows[0][0] = {"b": "/w=="}
+    text.rows.append(blob.rows[0])
+    bench.apply(text)
+    found = bench.app.execute("SELECT typeof(id), v FROM notes ORDER BY 1").fetchall()
+    assert found == [("blob", "theirs"), ("text", "ours")]
+    assert [(each.life, each.values) for each in bench.cut()] == [(lives["text"], {"v": "ours"})]
     bench.close()
