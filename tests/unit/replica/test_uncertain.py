@@ -142,3 +142,14 @@ def test_a_refusal_of_what_was_in_flight_waits_for_the_comparison(two: ReplicaBe
     assert len(two.replica.state().in_flight) == 1
     assert two.replica.dead_letters() == ()
     assert two.table("notes")[0] == ("1", "unseen")
+
+
+def test_a_deletion_that_waits_already_is_not_recorded_twice(two: ReplicaBench) -> None:
+    """Neither one in the outbox nor one in flight."""
+    two.run("DELETE FROM notes WHERE id = '1'")
+    assert len(two.cut()) == 1
+    two.run("DELETE FROM notes WHERE id = '2'")
+    interrupt(two)
+    two.replica.state()
+    assert two.replica.uncertain == ()
+    assert _entries(two) == [("delete", "1"), ("delete", "2")]
