@@ -1,0 +1,366 @@
+"""
+Two replicas and a model of a server, in any order of writes, pushes, lost answers, pages and restarts (I9).
+
+The model is written from the rules of merging alone, without a line of the server's. It refuses what it does not
+like, answers a repeated batch with the stored result, and tells a device nothing that it has already: an edit that
+got lost here, a row that was not put back or a delta that was added twice is never mended by an echo. What the
+devices hold in the end, rows and lives, must be what it holds (I1, I2).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from syncauth.models import TableSpec
+from syncauth.replica.replica import FileReplica
+from syncauth.sansio.inputs import Batch
+from syncauth.sansio.messages import (
+    BatchResult,
+    Changes,
+    Refused,
+    Section,
+    Superseded,
+    decode_sections,
+    encode_sections,
+)
+from tests.support.replica_bench import NOTES, OWN, VALUES, ReplicaBench
+
+BAD = "bad"
+START_MS = 1_700_000_000_000
+
+
+@dataclass
+class Row:
+    """What the server knows of a key; `origin` has it as it is, and knows what others wrote up to `foreign`."""
+
+    lives: str
+    version: int = 0
+    foreign: int = 0
+    origin: str | None = None
+    living: bool = True
+    values: dict[str, Any] = field(default_factory=dict)
+    stamps: dict[str, str] = field(default_factory=dict)
+
+
+class Server:
+    """The rules of merging, for one table and one partition."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self.version = 0
+        self.results: dict[str, list[BatchResult]] = {}
+
+    def push(self, device: str, batch: Batch) -> BatchResult:
+        """Judge a batch once; a repeated one has the result that it had (I2)."""
+        results = self.results.setdefault(device, [])
+        if batch.number <= len(results):
+            stored = results[batch.number - 1]
+            assert stored.digest == batch.digest
+            return stored
+        assert batch.number == len(results) + 1
+        refused: dict[str, list[Refused]] = {}
+        superseded = []
+        for section in decode_sections(batch.sections):
+            for key, entry, hlc, life, *given in section.rows:
+                values = dict(zip(section.columns, given, strict=False))
+                deltas = dict(zip(section.deltas, given[len(section.columns) :], strict=True))
+                if BAD in values.values():
+                    refused.setdefault(key, []).append(Refused(entry, "constraint", BAD))
+                    continue
+                stamp = f"{hlc:016x}{device}"
+                lost = self._judge(section.kind, device, key, stamp, life, values, deltas)
+                superseded += [] if lost is None else [Superseded(entry, lost)]
+        result = BatchResult(
+            batch.number,
+            batch.digest,
+            refused=[each for entries in refused.values() for each in entries],
+            superseded=superseded,
+            rows=self._sections(refused, present=True),
+        )
+        results.append(result)
+        return result
+
+    def _judge(
+        self,
+        kind: str,
+        device: str,
+        key: str,
+        stamp: str,
+        life: str | None,
+        values: dict[str, Any],
+        deltas: dict[str, int],
+    ) -> list[str] | None:
+        """Merge one change; returns the columns that it lost, [] if it had no effect at all, or None."""
+        row = self.rows.setdefault(key, Row("", living=False))
+        named = row.living and life is not None and life in row.lives.split()
+        if kind == "insert" and (not row.living or named):
+            row.lives, row.living, row.values = stamp, True, values
+            row.stamps = dict.fromkeys(VALUES, stamp)
+            self._written(row, device)
+            return None
+        if kind != "insert" and not named:
+            return []
+        if kind == "delete":
+            row.living = False
+            self._written(row, device)
+            return None
+        won = [name for name in values if stamp >= row.stamps[name]]
+        row.values |= {name: values[name] for name in won}
+        row.stamps |= dict.fromkeys(won, stamp)
+        for name, delta in deltas.items():
+            if isinstance(row.values[name], int):
+                row.values[name] += delta
+        lost = [name for name in values if name not in won]
+        if kind == "insert":
+            row.lives = " ".join(sorted({*row.lives.split(), stamp}))
+        self._written(row, None if lost or kind == "insert" else device)
+        return lost or None
+
+    def _written(self, row: Row, origin: str | None) -> None:
+        """Give a row a version; without an origin its writer must be told, too."""
+        self.version += 1
+        if origin is None or row.origin != origin:
+            row.foreign = row.version
+        row.version, row.origin = self.version, origin
+
+    def page(self, device: str, cursor: int, rows: int) -> Changes:
+        """Read what came after a version and the device has not, in the order of versions."""
+        news = {
+            key: row
+            for key, row in self.rows.items()
+            if row.version > cursor and (row.origin != device or row.foreign > cursor)
+        }
+        first = dict(sorted(news.items(), key=lambda item: item[1].version)[:rows])
+        complete = len(first) == len(news)
+        reached = self.version if complete else max(row.version for row in first.values())
+        through = len(self.results.get(device, ()))
+        raw = msgspec.Raw(encode_sections(self._sections(first)))
+        return Changes({OWN: reached}, through, self.version, complete, raw)
+
+    def _sections(self, keys: Any, *, present: bool = False) -> list[Section]:
+        """Describe rows as they are now; `present`: in answer to a refusal, where no tombstone is told."""
+        living, gone, left = [], [], []
+        for key in keys:
+            row = self.rows.get(key)
+            if row is None or (present and not row.living):
+                left.append([key])
+            elif row.living:
+                base = min(row.stamps.values())
+                values = [row.values[name] for name in VALUES]
+                living.append([key, row.lives, base, json.dumps(row.stamps), *values])
+            else:
+                gone.append([key, row.lives, max(row.stamps.values())])
+        made = [
+            Section("notes", "row", living, list(VALUES), partition=OWN),
+            Section("notes", "gone", gone, partition=OWN),
+            Section("notes", "exit", left, partition=OWN),
+        ]
+        return [section for section in made if section.rows]
+
+
+class Device:
+    """A replica and its connection, which may break at any time."""
+
+    def __init__(self, number: int, directory: Path, server: Server) -> None:
+        path = directory / str(number)
+        path.mkdir()
+        self.bench = ReplicaBench(path, NOTES, TableSpec("notes", counters=("likes",)))
+        self.server = server
+        self.refused = 0
+        self.ids = iter(f"{number}{count:015x}" for count in range(1000))
+        self.adopt()
+
+    @property
+    def replica(self) -> FileReplica:
+        return self.bench.replica
+
+    def adopt(self) -> None:
+        """Be given a new id, as a copied file is; what was judged under the old one is known before."""
+        self.answers: list[BatchResult] = []
+        self.id = self.replica.adopt_device(next(self.ids)).device
+
+    def waiting(self) -> list[Batch]:
+        """Return the batches that have not been judged on this connection."""
+        acked = self.replica.state().acked
+        heard = (0 if acked is None else acked.batch) + len(self.answers)
+        return list(self.replica.batches_in_flight(heard))
+
+    def push(self) -> None:
+        """Have the oldest batch judged; its answer is under way."""
+        for batch in self.waiting()[:1]:
+            self.answers.append(self.server.push(self.id, batch))
+
+    def hear(self) -> None:
+        """Take the answers that are under way."""
+        answers, self.answers = self.answers, []
+        self.refused += sum(len(each.refused) for each in answers)
+        self.replica.acknowledge(answers)
+
+    def reconnect(self) -> None:
+        """Lose the answers that are under way; a welcome brings the results of all that was judged."""
+        acked = self.replica.state().acked
+        known = 0 if acked is None else acked.batch
+        self.answers = list(self.server.results.get(self.id, ())[known:])
+        self.replica.begin_connection()
+        self.hear()
+
+    def read(self, rows: int) -> None:
+        """Take one page; the answers that left before it come first."""
+        self.hear()
+        cursor = self.replica.state().checkpoints.get(OWN, 0)
+        self.replica.apply(self.server.page(self.id, cursor, rows))
+
+    def sync(self) -> None:
+        """Send all and receive all."""
+        while self.replica.cut(rows=4, size=100_000) is not None:
+            pass
+        while self.waiting():
+            self.push()
+        self.hear()
+        for _ in range(self.server.version + 1):
+            if self.replica.state().checkpoints.get(OWN, 0) == self.server.version:
+                return
+            self.read(3)
+        raise AssertionError
+
+    def lives(self) -> dict[str, str]:
+        return dict(self.bench.app.execute("SELECT k0, lives FROM _sync_rows_1").fetchall())
+
+
+_device = st.integers(0, 1)
+_key = st.sampled_from(("k1", "k2", "k3"))
+_text = st.sampled_from(("a", "b", "c", None, BAD))
+_column = st.sampled_from(("title", "body"))
+
+
+class TwoReplicas(RuleBasedStateMachine):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp())
+        self.server = Server()
+        self.devices = [Device(number, self.directory, self.server) for number in (0, 1)]
+        self.time = START_MS
+
+    @initialize()
+    def begin_with_a_shared_row(self) -> None:
+        """Both know one row, so that writes meet."""
+        self._write(0, "INSERT INTO notes VALUES ('k1', 'a', 'a', 0)")
+        self._settle()
+
+    def _write(self, device: int, sql: str, *given: Any) -> None:
+        self.time += 1000
+        app = self.devices[device].bench.app
+        app.execute("UPDATE _sync_clock SET fixed_ms = ?", (self.time,))
+        app.execute(sql, given)
+
+    @rule(device=_device, key=_key, title=_text, body=_text, likes=st.sampled_from((None, 0, 7)))
+    def replace(self, device: int, key: str, title: Any, body: Any, likes: Any) -> None:
+        """Insert a row, or replace the whole of it."""
+        self._write(device, "REPLACE INTO notes VALUES (?, ?, ?, ?)", key, title, body, likes)
+
+    @rule(device=_device, key=_key, name=_column, text=_text)
+    def edit(self, device: int, key: str, name: str, text: Any) -> None:
+        """Write one column."""
+        self._write(device, f"UPDATE notes SET {name} = ? WHERE id = ?", text, key)
+
+    @rule(device=_device, key=_key, by=st.sampled_from((1, 10, -3)))
+    def count(self, device: int, key: str, by: int) -> None:
+        """Add to the counter."""
+        self._write(device, "UPDATE notes SET likes = likes + ? WHERE id = ?", by, key)
+
+    @rule(device=_device, key=_key)
+    def delete(self, device: int, key: str) -> None:
+        """Delete a row."""
+        self._write(device, "DELETE FROM notes WHERE id = ?", key)
+
+    @rule(device=_device, key=_key, other=_key)
+    def rename(self, device: int, key: str, other: str) -> None:
+        """Give a row another key, over the row that has it."""
+        self._write(device, "UPDATE OR REPLACE notes SET id = ? WHERE id = ?", other, key)
+
+    @rule(device=_device, rows=st.integers(1, 4))
+    def cut(self, device: int, rows: int) -> None:
+        """Cut a batch."""
+        self.devices[device].replica.cut(rows=rows, size=100_000)
+
+    @rule(device=_device)
+    def push(self, device: int) -> None:
+        """Have a batch judged."""
+        self.devices[device].push()
+
+    @rule(device=_device)
+    def hear(self, device: int) -> None:
+        """Take results."""
+        self.devices[device].hear()
+
+    @rule(device=_device, rows=st.integers(1, 3))
+    def read(self, device: int, rows: int) -> None:
+        """Take a page."""
+        self.devices[device].read(rows)
+
+    @rule(device=_device)
+    def break_off(self, device: int) -> None:
+        """Lose what is under way; what was judged meanwhile is told by the welcome."""
+        self.devices[device].reconnect()
+
+    @rule(device=_device)
+    def judged_twice(self, device: int) -> None:
+        """The push arrived and its answer was lost: the batch is sent again as it was."""
+        one = self.devices[device]
+        one.push()
+        one.answers = []
+        one.push()
+
+    @rule(device=_device)
+    def restart(self, device: int) -> None:
+        """End the process and start it again."""
+        one = self.devices[device]
+        one.replica.close()
+        one.bench.replica = one.bench.open()
+        one.reconnect()
+
+    @rule(device=_device)
+    def become_another(self, device: int) -> None:
+        """Be told apart from a copy of the file, after the results that match."""
+        one = self.devices[device]
+        one.reconnect()
+        one.adopt()
+
+    @rule()
+    def settle(self) -> None:
+        """Come to rest in the middle, too."""
+        self._settle()
+
+    def _settle(self) -> None:
+        for device in (*self.devices, *self.devices):
+            device.sync()
+        living = {key: row for key, row in self.server.rows.items() if row.living}
+        rows = [(key, *(living[key].values[name] for name in VALUES)) for key in sorted(living)]
+        lives = {key: row.lives for key, row in living.items()}
+        for device in self.devices:
+            state = device.replica.state()
+            assert (state.pending, state.in_flight) == (0, ())
+            assert device.bench.table() == rows
+            assert device.lives() == lives
+            assert state.dead_letters >= device.refused
+
+    def teardown(self) -> None:
+        self._settle()
+        for device in self.devices:
+            device.bench.close()
+        shutil.rmtree(self.directory)
+
+
+TwoReplicas.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+test_two_replicas_and_a_model_agree = TwoReplicas.TestCase
