@@ -3,7 +3,7 @@ The app's writers go first: a replica that applies page after page would leave t
 
 SQLite has no queue for its write lock; a writer that waits looks for it ever more rarely, and a thread that takes it
 again at once keeps it. So the replica waits a moment before each transaction while a call of the app is under way.
-Writers in other processes cannot be seen; for them there is a short rest after each large transaction.
+Writers in other processes cannot be seen: they have to be lucky, and may wait for as long as a download lasts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from typing import Final
 
 LONGEST_WAIT: Final = 0.05
 """How long the replica waits for calls of the app, in seconds, before each of its transactions."""
-
-REST: Final = 0.005
-"""How long the lock stays free between two pages, in seconds."""
 
 
 class Courtesy:
@@ -44,8 +41,3 @@ class Courtesy:
         """Wait until no call is under way, at most `LONGEST_WAIT`."""
         with self._changed:
             self._changed.wait_for(lambda: not self._calls, LONGEST_WAIT)
-
-    def rest(self) -> None:
-        """Leave the lock free for a moment."""
-        with self._changed:
-            self._changed.wait(REST)

@@ -168,10 +168,7 @@ class FileReplica:
             state = self._read_state()
             if changes.complete and not state.pending and not state.in_flight:
                 self._check_placed()
-            refused = dead_letters.read(self._connection, before)
-        if not changes.complete:
-            self.courtesy.rest()  # the next page is there already
-        return Acknowledged(state, refused)
+            return Acknowledged(state, dead_letters.read(self._connection, before))
 
     def reach(self, checkpoint: Checkpoint) -> ReplicaState:
         """Record a checkpoint that brought no rows; raises `InvalidMessage` if it goes back."""

@@ -34,6 +34,8 @@ def test_the_replica_waits_for_a_call_that_is_under_way() -> None:
 def test_a_call_that_does_not_end_holds_nobody_up() -> None:
     """A long transaction of the app delays the replica by a moment, not for ever."""
     courtesy = Courtesy()
+    order = []
     with courtesy.call():
         courtesy.give_way()
-    courtesy.rest()
+        order.append("replica")
+    assert order == ["replica"]
