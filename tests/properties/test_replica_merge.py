@@ -237,9 +237,24 @@ class Device:
 
 
 _device = st.integers(0, 1)
-_key = st.sampled_from(("k1", "k2", "k3"))
-_text = st.sampled_from(("a", "b", "c", None, BAD))
-_column = st.sampled_from(("title", "body"))
+_key = st.sampled_from(("'k1'", "'k1'", "'k2'", "'k3'"))
+_text = st.sampled_from(("'a'", "'b'", "'c'", "'d'", "NULL", f"'{BAD}'"))
+_edits = st.builds(
+    "UPDATE notes SET {} = {} WHERE id = {}".format,
+    st.sampled_from(("title", "body")),
+    _text,
+    _key,
+)
+_counts = st.builds(
+    "UPDATE notes SET likes = likes + {} WHERE id = {}".format, st.sampled_from((1, 10, -3)), _key
+)
+_rest = st.one_of(
+    st.builds("DELETE FROM notes WHERE id = {}".format, _key),
+    st.builds("REPLACE INTO notes VALUES ({}, {}, {}, 0)".format, _key, _text, _text),
+    st.builds("INSERT OR IGNORE INTO notes VALUES ({}, {}, 'i', 7)".format, _key, _text),
+    st.builds("UPDATE OR REPLACE notes SET id = {} WHERE id = {}".format, _key, _key),
+)
+_writes = st.one_of(_edits, _edits, _edits, _counts, _rest)
 
 
 class TwoReplicas(RuleBasedStateMachine):
@@ -252,42 +267,32 @@ class TwoReplicas(RuleBasedStateMachine):
         self.devices = [Device(number, self.directory, self.server) for number in (0, 1)]
         self.time = START_MS
 
-    @initialize()
-    def begin_with_a_shared_row(self) -> None:
-        """Both know one row, so that writes meet."""
+    @initialize(held_twice=st.booleans())
+    def begin(self, *, held_twice: bool) -> None:
+        """Both know one row, and may have inserted another each on its own."""
         self._write(0, "INSERT INTO notes VALUES ('k1', 'a', 'a', 0)")
         self._settle()
+        if held_twice:
+            for device in (0, 1):
+                self._write(device, f"INSERT INTO notes VALUES ('k2', 'by {device}', 'b', 3)")
 
-    def _write(self, device: int, sql: str, *given: Any) -> None:
+    @rule(device=_device, sql=_writes)
+    def write(self, device: int, sql: str) -> None:
+        """Let the app write a statement."""
+        self._write(device, sql)
+
+    @rule(device=_device, before=_edits, after=_writes)
+    def write_around_a_cut(self, device: int, before: str, after: str) -> None:
+        """Let the app write while what it wrote before is in flight."""
+        self._write(device, before)
+        self.cut(device, 4)
+        self._write(device, after)
+
+    def _write(self, device: int, sql: str) -> None:
         self.time += 1000
         app = self.devices[device].bench.app
         app.execute("UPDATE _sync_clock SET fixed_ms = ?", (self.time,))
-        app.execute(sql, given)
-
-    @rule(device=_device, key=_key, title=_text, body=_text, likes=st.sampled_from((None, 0, 7)))
-    def replace(self, device: int, key: str, title: Any, body: Any, likes: Any) -> None:
-        """Insert a row, or replace the whole of it."""
-        self._write(device, "REPLACE INTO notes VALUES (?, ?, ?, ?)", key, title, body, likes)
-
-    @rule(device=_device, key=_key, name=_column, text=_text)
-    def edit(self, device: int, key: str, name: str, text: Any) -> None:
-        """Write one column."""
-        self._write(device, f"UPDATE notes SET {name} = ? WHERE id = ?", text, key)
-
-    @rule(device=_device, key=_key, by=st.sampled_from((1, 10, -3)))
-    def count(self, device: int, key: str, by: int) -> None:
-        """Add to the counter."""
-        self._write(device, "UPDATE notes SET likes = likes + ? WHERE id = ?", by, key)
-
-    @rule(device=_device, key=_key)
-    def delete(self, device: int, key: str) -> None:
-        """Delete a row."""
-        self._write(device, "DELETE FROM notes WHERE id = ?", key)
-
-    @rule(device=_device, key=_key, other=_key)
-    def rename(self, device: int, key: str, other: str) -> None:
-        """Give a row another key, over the row that has it."""
-        self._write(device, "UPDATE OR REPLACE notes SET id = ? WHERE id = ?", other, key)
+        app.execute(sql)
 
     @rule(device=_device, rows=st.integers(1, 4))
     def cut(self, device: int, rows: int) -> None:
@@ -300,47 +305,31 @@ class TwoReplicas(RuleBasedStateMachine):
         self.devices[device].push()
 
     @rule(device=_device)
-    def hear(self, device: int) -> None:
-        """Take results."""
+    def push_and_hear(self, device: int) -> None:
+        """Have a batch judged and take what is under way."""
+        self.devices[device].push()
         self.devices[device].hear()
 
-    @rule(device=_device, rows=st.integers(1, 3))
+    @rule(device=_device, rows=st.sampled_from((1, 100)))
     def read(self, device: int, rows: int) -> None:
         """Take a page."""
         self.devices[device].read(rows)
 
-    @rule(device=_device)
-    def break_off(self, device: int) -> None:
-        """Lose what is under way; what was judged meanwhile is told by the welcome."""
-        self.devices[device].reconnect()
-
-    @rule(device=_device)
-    def judged_twice(self, device: int) -> None:
-        """The push arrived and its answer was lost: the batch is sent again as it was."""
+    @rule(device=_device, trouble=st.sampled_from(("answer", "link", "link", "process", "id")))
+    def disturb(self, device: int, trouble: str) -> None:
+        """Lose an answer and send the batch again, lose the link, end the process, or be given a new id."""
         one = self.devices[device]
         one.push()
-        one.answers = []
-        one.push()
-
-    @rule(device=_device)
-    def restart(self, device: int) -> None:
-        """End the process and start it again."""
-        one = self.devices[device]
-        one.replica.close()
-        one.bench.replica = one.bench.open()
+        if trouble == "answer":
+            one.answers = []
+            one.push()
+            return
+        if trouble == "process":
+            one.replica.close()
+            one.bench.replica = one.bench.open()
         one.reconnect()
-
-    @rule(device=_device)
-    def become_another(self, device: int) -> None:
-        """Be told apart from a copy of the file, after the results that match."""
-        one = self.devices[device]
-        one.reconnect()
-        one.adopt()
-
-    @rule()
-    def settle(self) -> None:
-        """Come to rest in the middle, too."""
-        self._settle()
+        if trouble == "id":
+            one.adopt()
 
     def _settle(self) -> None:
         for device in (*self.devices, *self.devices):
@@ -362,5 +351,5 @@ class TwoReplicas(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-TwoReplicas.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TwoReplicas.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 test_two_replicas_and_a_model_agree = TwoReplicas.TestCase
