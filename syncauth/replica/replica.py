@@ -168,7 +168,9 @@ class FileReplica:
             state = self._read_state()
             if changes.complete and not state.pending and not state.in_flight:
                 self._check_placed()
-            return Acknowledged(state, dead_letters.read(self._connection, before))
+            refused = dead_letters.read(self._connection, before)
+        self.courtesy.page_applied(last=changes.complete)
+        return Acknowledged(state, refused)
 
     def reach(self, checkpoint: Checkpoint) -> ReplicaState:
         """Record a checkpoint that brought no rows; raises `InvalidMessage` if it goes back."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from pathlib import Path
 
 from syncauth.replica.courtesy import Courtesy
+from tests.support.replica_bench import ReplicaBench, remote
 
 SECONDS = 10
 
@@ -39,3 +42,28 @@ def test_a_call_that_does_not_end_holds_nobody_up() -> None:
         courtesy.give_way()
         order.append("replica")
     assert order == ["replica"]
+
+
+def test_a_download_leaves_room_for_writers_of_other_processes(tmp_path: Path) -> None:
+    """A foreign writer gets its turn in the middle of a download, not only at its end (I11)."""
+    bench = ReplicaBench(tmp_path)
+    beside = sqlite3.connect(bench.path, isolation_level=None, check_same_thread=False)
+    applied = 0
+    seen: list[int] = []
+
+    def write() -> None:
+        beside.execute("CREATE TABLE beside (n INTEGER)")
+        seen.append(applied)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    pages = 40
+    for applied in range(1, pages + 1):
+        first = applied * 1000
+        rows = [[f"{number}", "title", "body", 0] for number in range(first, first + 1000)]
+        bench.apply(remote(*rows), complete=applied == pages)
+    writer.join(SECONDS)
+    assert seen
+    assert seen[0] < pages
+    beside.close()
+    bench.close()
