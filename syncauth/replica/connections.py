@@ -16,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Final, Literal, ParamSpec, Self, TypeVar
 
 import sqlite_utils
 
@@ -31,6 +31,13 @@ _fetchone = sqlite3.Cursor.fetchone
 _fetchmany = sqlite3.Cursor.fetchmany
 _fetchall = sqlite3.Cursor.fetchall
 _next = sqlite3.Cursor.__next__
+
+JOURNALS_IN_MEMORY: Final = "PRAGMA temp_store = MEMORY"
+"""Keeps the journal of each statement in memory, by which SQLite undoes it alone.
+
+A statement that fires triggers has one. At 64 kB it moves to a file and stays there until the
+transaction ends; each row of a large import then costs eight writes to that file: half the time.
+"""
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -102,6 +109,7 @@ class AppConnection(sqlite3.Connection):
         self._closed = False
         self._changes = 0
         self._was_in_transaction = False
+        self.execute(JOURNALS_IN_MEMORY).close()
 
     def run(
         self,

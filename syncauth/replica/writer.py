@@ -18,7 +18,7 @@ from typing import Final, Literal, Self, TypeVar
 import sqlite_utils
 
 from syncauth.errors import InvalidConfig
-from syncauth.replica.connections import closed
+from syncauth.replica.connections import JOURNALS_IN_MEMORY, closed
 from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.schema import BUSY_SECONDS, storage_errors
 
@@ -70,6 +70,7 @@ class Writer:
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, check_same_thread=False, factory=_WriterConnection
             )
+            self._connection.execute(JOURNALS_IN_MEMORY).close()
         self._path = path
         self._database = sqlite_utils.Database(self._connection)
         self._worker = Worker("syncauth-writer")

@@ -182,3 +182,15 @@ async def test_it_serves_an_event_loop(tmp_path: Path) -> None:
     assert count == 1
     with pytest.raises(Closed):
         _ = opened.db
+
+
+def test_what_the_app_writes_keeps_its_journals_in_memory(opened: OpenedFile) -> None:
+    """A statement that fires triggers has one, and in a file it would cost each row eight writes (seen)."""
+
+    def temp_store(db: sqlite_utils.Database) -> int:
+        return int(db.execute("PRAGMA temp_store").fetchone()[0])
+
+    in_memory = 2
+    assert temp_store(opened.db) == in_memory
+    assert opened.write(temp_store).result(LIMIT) == in_memory
+    assert not opened.db.conn.in_transaction
