@@ -17,6 +17,7 @@ from random import Random
 
 import pytest
 
+from tests.conftest import FIGURES
 from tests.support.processes import EMAIL, PASSWORD, Device, Server, configure
 
 KILLS = 30
@@ -124,11 +125,12 @@ class Scene:
         kill()
         return self.last < first + BATCHES and self.waiting > 0
 
-    def check(self, kills: int, drawn: int) -> None:
+    def figures(self, kills: int, drawn: int) -> str:
+        """Say what was done, and from which seed it can be done again."""
+        return f"{kills} kills of {drawn} drawn, seed {self.seed}, {self.written} rows, {self.last} batches"
+
+    def check(self, kills: int) -> None:
         """Every change took effect once: rows, log, counters and batch numbers."""
-        print(  # noqa: T201 - the figures are part of the proof
-            f"\n{kills} kills, {drawn} drawn, seed {self.seed}, {self.written} rows, {self.last} batches"
-        )
         assert kills == KILLS
         here = self.app.execute("SELECT id, mark, hits FROM marks ORDER BY id").fetchall()
         there = self.connection.execute("SELECT id, mark, hits FROM marks ORDER BY id").fetchall()
@@ -170,7 +172,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 @pytest.mark.timeout(600)
 def test_a_device_killed_in_the_middle_of_the_replay(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, record_property: Callable[[str, object], None]
 ) -> None:
     """Thirty times a device is killed while it replays; each change takes effect once (I1, I2, I14)."""
     kills = drawn = 0
@@ -185,13 +187,13 @@ def test_a_device_killed_in_the_middle_of_the_replay(
         device.do("uploaded")
         device.do("synced")
         device.close_input()
-    with capsys.disabled():
-        scene.check(kills, drawn)
+    record_property(FIGURES, scene.figures(kills, drawn))
+    scene.check(kills)
 
 
 @pytest.mark.timeout(600)
 def test_the_server_killed_in_the_middle_of_applying(
-    scene: Scene, capsys: pytest.CaptureFixture[str]
+    scene: Scene, record_property: Callable[[str, object], None]
 ) -> None:
     """Thirty times the server is killed while it applies; each change takes effect once (I1, I2, I14)."""
     kills = drawn = 0
@@ -209,5 +211,5 @@ def test_the_server_killed_in_the_middle_of_applying(
         device.do("uploaded")
         device.do("synced")
         device.close_input()
-    with capsys.disabled():
-        scene.check(kills, drawn)
+    record_property(FIGURES, scene.figures(kills, drawn))
+    scene.check(kills)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from syncauth.models import SessionState, TableSpec
 from syncauth.server.config import ServedTable
+from tests.conftest import FIGURES
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.device import SimulatedDevice
 from tests.simulation.model import Model
@@ -100,7 +102,7 @@ def _lose(device: SimulatedDevice) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_week_loses_nothing_and_ends_in_step(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """After healing nothing waits (I1, I6), and both files and the server's hold what the model says (I9)."""
     seed = int(os.environ.get("SYNCAUTH_SEED", "1"))
@@ -109,8 +111,7 @@ def test_a_week_loses_nothing_and_ends_in_step(
     week.world.run(7 * DAY)
     week.heal()
     total = week.total()
-    with capsys.disabled():
-        print(f"\na week with seed {seed}: {dict(total)}")  # noqa: T201 - the figures are part of the proof
+    record_property(FIGURES, f"seed {seed}, {dict(total)}")
     expected = week.model.rows()
     for device in week.devices:
         assert device.app.execute("SELECT * FROM notes ORDER BY id").fetchall() == expected

@@ -11,7 +11,7 @@ import pytest
 
 from syncauth.errors import InvalidMessage, SyncStopped
 from syncauth.models import TableSpec
-from syncauth.sansio.messages import Checkpoint, Refused
+from syncauth.sansio.messages import Checkpoint, Refused, Superseded
 from tests.support.replica_bench import OTHER, OWN, ReplicaBench, gone, leave, life_of, remote
 
 Make = Callable[..., ReplicaBench]
@@ -115,6 +115,21 @@ def test_an_edit_of_a_life_that_was_replaced_is_dropped(bench: ReplicaBench) -> 
     bench.apply(remote(["1", "new", "new", 0], hlc=2 << 40))
     assert bench.table() == [("1", "new", "new", 0)]
     assert bench.cut() == []
+
+
+def test_an_edit_in_flight_means_the_life_that_it_was_sent_for(bench: ReplicaBench) -> None:
+    """Not the one that took its place meanwhile: the server will supersede it, and tell nobody."""
+    bench.apply(remote(["1", "a", "b", 3]))
+    bench.run("UPDATE notes SET title = 'ours'")
+    (sent,) = bench.cut()
+    assert sent.life == LIFE
+    second = f"{2 << 40:016x}{OTHER}"
+    bench.apply(remote(["1", "new", "new", 0], life=second, hlc=2 << 40))
+    assert bench.table() == [("1", "new", "new", 0)]
+    bench.apply(remote(["1", "new", "newer", 0], life=second, hlc=3 << 40))
+    assert bench.table() == [("1", "new", "newer", 0)]
+    bench.acknowledge(superseded=[Superseded(sent.entry)])
+    assert bench.table() == [("1", "new", "newer", 0)]
 
 
 def test_a_deletion_here_is_not_undone_by_an_edit_there(bench: ReplicaBench) -> None:
