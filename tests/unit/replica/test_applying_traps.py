@@ -126,10 +126,10 @@ def test_an_edit_in_flight_means_the_life_that_it_was_sent_for(bench: ReplicaBen
     second = f"{2 << 40:016x}{OTHER}"
     bench.apply(remote(["1", "new", "new", 0], life=second, hlc=2 << 40))
     assert bench.table() == [("1", "new", "new", 0)]
-    bench.apply(remote(["1", "new", "newer", 0], life=second, hlc=3 << 40))
-    assert bench.table() == [("1", "new", "newer", 0)]
+    bench.apply(remote(["1", "newer", "newer", 0], life=second, hlc=3 << 40))
+    assert bench.table() == [("1", "newer", "newer", 0)]
     bench.acknowledge(superseded=[Superseded(sent.entry)])
-    assert bench.table() == [("1", "new", "newer", 0)]
+    assert bench.table() == [("1", "newer", "newer", 0)]
 
 
 def test_a_deletion_here_is_not_undone_by_an_edit_there(bench: ReplicaBench) -> None:
