@@ -363,5 +363,5 @@ class TwoReplicas(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-TwoReplicas.TestCase.settings = settings(max_examples=70, stateful_step_count=40, deadline=None)
+TwoReplicas.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 test_two_replicas_and_a_model_agree = TwoReplicas.TestCase
