@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import keyring
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keyring.backend import KeyringBackend
-from keyring.errors import KeyringError
+from keyring.backends.chainer import ChainerBackend
 
 from syncauth.errors import KeyringUnavailable, StorageError
 from syncauth.interfaces import Randomness
@@ -29,7 +32,13 @@ NONCE_BYTES: Final = 12
 SERVICE: Final = "syncauth"
 KEY_FILE: Final = "sessions.key"
 
-_PLAIN_TEXT: Final = ("keyrings.alt.file.PlaintextKeyring", "keyring.backends.null")
+KEYRING_SECONDS: Final = 30.0
+"""How long a keyring may take, in seconds; one that asks a person may take that long."""
+
+_REFUSED: Final = ("keyring.backends.fail.", "keyring.backends.null.")
+_PLAIN_TEXT: Final = "plaintext"
+
+_Answer = TypeVar("_Answer")
 
 
 class WrongKey(Exception):
@@ -55,7 +64,7 @@ def unseal(key: bytes, sealed: bytes, bound_to: str) -> str:
     """Decrypt a text; raises `WrongKey` if key or binding are others, or the bytes were altered."""
     try:
         opened = AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to.encode())
-    except (InvalidTag, ValueError) as error:
+    except (InvalidTag, ValueError, TypeError) as error:
         raise WrongKey from error
     return opened.decode()
 
@@ -63,14 +72,23 @@ def unseal(key: bytes, sealed: bytes, bound_to: str) -> str:
 def usable_keyring() -> KeyringBackend | None:
     """Return the machine's keyring, or None if it has none that keeps secrets."""
     backend = keyring.get_keyring()
-    name = f"{type(backend).__module__}.{type(backend).__qualname__}"
-    if name.startswith(("keyring.backends.fail.", *_PLAIN_TEXT)):
-        return None
-    return backend
+    chain = backend.backends if isinstance(backend, ChainerBackend) else (backend,)
+    return next((each for each in chain if _keeps_secrets(each)), None)
+
+
+def _keeps_secrets(backend: KeyringBackend) -> bool:
+    names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(backend).__mro__]
+    return not any(name.startswith(_REFUSED) or _PLAIN_TEXT in name.lower() for name in names)
 
 
 def find_keys(
-    storage: str, directory: Path, name: str, *, known: str | None, randomness: Randomness
+    storage: str,
+    directory: Path,
+    name: str,
+    *,
+    known: str | None,
+    randomness: Randomness,
+    seconds: float = KEYRING_SECONDS,
 ) -> Keys:
     """Return the keys of a store, which are made if it is new.
 
@@ -80,40 +98,80 @@ def find_keys(
         name: the random name of the store, under which the keyring keeps its keys.
         known: where the keys of an existing store live; None for a new store.
         randomness: for new keys.
+        seconds: how long the keyring may take.
 
     Raises:
         KeyringUnavailable: the keyring cannot be asked now; nothing was changed.
-        StorageError: the key file cannot be read or written.
+        StorageError: the key cannot be read or written, or is damaged; it was left as it is.
     """
     if storage == "memory":
         return _split(randomness.token(2 * KEY_BYTES), "memory")
     if known == "key file" or (known is None and storage == "file"):
-        return _split(_from_file(directory / KEY_FILE, randomness), "key file")
-    backend = usable_keyring()
-    if backend is None:
-        if known == "keyring":
-            raise _unavailable("this machine has no usable keyring now")
-        return _split(_from_file(directory / KEY_FILE, randomness), "key file")
-    return _split(_from_keyring(backend, name, randomness, known=known is not None), "keyring")
+        return _split(_from_file(directory, randomness, known=known is not None), "key file")
+
+    def ask() -> bytes | None:
+        backend = usable_keyring()
+        if backend is None:
+            return None
+        return _from_keyring(backend, name, randomness, known=known is not None)
+
+    secret = _in_time(ask, seconds)
+    if secret is not None:
+        return _split(secret, "keyring")
+    if known == "keyring":
+        raise _unavailable("this machine has no usable keyring now")
+    return _split(_from_file(directory, randomness, known=False), "key file")
 
 
 def _split(secret: bytes, protection: str) -> Keys:
-    return Keys(secret[:KEY_BYTES], secret[KEY_BYTES : 2 * KEY_BYTES], protection)
+    return Keys(secret[:KEY_BYTES], secret[KEY_BYTES:], protection)
+
+
+def _in_time(call: Callable[[], _Answer], seconds: float) -> _Answer:
+    """Call a keyring in a thread of its own: one that prompts must not hold the App for ever.
+
+    What it makes after its time has come to nothing: it stands under a name that no store has.
+    """
+    answer: Future[_Answer] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except Exception as error:  # noqa: BLE001 - a backend may raise anything; it is raised below
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="syncauth-keyring", daemon=True).start()
+    try:
+        return answer.result(seconds)
+    except StorageError:
+        raise
+    except TimeoutError as error:
+        raise _unavailable(f"it did not answer within {seconds:g} seconds") from error
+    except Exception as error:
+        raise _unavailable(type(error).__name__) from error
 
 
 def _from_keyring(
     backend: KeyringBackend, name: str, randomness: Randomness, *, known: bool
 ) -> bytes:
+    kept = backend.get_password(SERVICE, name)
+    if kept is None:
+        if known:
+            raise _unavailable("the keyring has no key for this store")
+        kept = base64.b64encode(randomness.token(2 * KEY_BYTES)).decode()
+        backend.set_password(SERVICE, name, kept)
     try:
-        kept = backend.get_password(SERVICE, name)
-        if kept is None:
-            if known:
-                raise _unavailable("the keyring has no key for this store")
-            kept = base64.b64encode(randomness.token(2 * KEY_BYTES)).decode()
-            backend.set_password(SERVICE, name, kept)
-    except (KeyringError, OSError) as error:
-        raise _unavailable(type(error).__name__) from error
-    return base64.b64decode(kept)
+        secret = base64.b64decode(kept, validate=True)
+    except ValueError:
+        secret = b""
+    if len(secret) != 2 * KEY_BYTES:
+        raise StorageError(
+            "the key in the keyring is damaged",
+            path="keyring",
+            why=f"the entry {name!r} of {SERVICE!r} holds no {2 * KEY_BYTES} bytes",
+            remedy="Restore the entry, or delete sessions.db and log in again; no rows are lost",
+        )
+    return secret
 
 
 def _unavailable(why: str) -> KeyringUnavailable:
@@ -125,14 +183,16 @@ def _unavailable(why: str) -> KeyringUnavailable:
     )
 
 
-def _from_file(path: Path, randomness: Randomness) -> bytes:
+def _from_file(directory: Path, randomness: Randomness, *, known: bool) -> bytes:
+    path = directory / KEY_FILE
+    remedy = "Restore it from a backup, or delete it and sessions.db and log in again"
     try:
         if not path.exists():
-            door = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(door, "wb") as file:
-                file.write(randomness.token(2 * KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
+            if known:
+                what, why = "the key file is missing", "sessions.db was sealed with it"
+                raise StorageError(what, path=str(path), why=why, remedy=remedy)
+            _make(path, randomness.token(2 * KEY_BYTES))
+        path.chmod(0o600)
         secret = path.read_bytes()
     except OSError as error:
         raise StorageError(
@@ -142,10 +202,24 @@ def _from_file(path: Path, randomness: Randomness) -> bytes:
             remedy="Check the data directory and its permissions",
         ) from error
     if len(secret) != 2 * KEY_BYTES:
-        raise StorageError(
-            "the key file is damaged",
-            path=str(path),
-            why=f"it has {len(secret)} bytes",
-            remedy="Restore it from a backup, or delete it together with sessions.db and log in again",
-        )
+        what, why = "the key file is damaged", f"it has {len(secret)} bytes"
+        raise StorageError(what, path=str(path), why=why, remedy=remedy)
     return secret
+
+
+def _make(path: Path, secret: bytes) -> None:
+    """Make the key file whole or not at all: half a key would be taken for a damaged one."""
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    door = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(door, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from syncauth.adapters.keys import KEY_BYTES, Keys, WrongKey, find_keys, seal, unseal
-from syncauth.adapters.sessions_schema import BUSY_SECONDS, open_sessions, storage_errors
+from syncauth.adapters.sessions_schema import BUSY_SECONDS, damaged, open_sessions, storage_errors
 from syncauth.interfaces import Randomness, StaleWrite
 from syncauth.models import (
     Identity,
@@ -31,7 +32,7 @@ from syncauth.sansio import effects
 from syncauth.sansio.effects import StoreWrite
 from syncauth.sansio.inputs import StoredUser
 
-_EPISODE_BYTES: Final = 16
+_NAME_BYTES: Final = 16
 
 
 class SessionStore:
@@ -50,7 +51,7 @@ class SessionStore:
 
         Raises:
             KeyringUnavailable: the key cannot be had now; nothing was changed.
-            FileTooNew, FileCorrupt, FileFull, StorageError: the file cannot be used.
+            FileTooNew, FileNotOurs, FileCorrupt, FileFull, StorageError: the file cannot be used.
         """
         self._path = str(directory / "sessions.db")
         self._scope = scope
@@ -64,7 +65,7 @@ class SessionStore:
 
     def _open_keys(self, directory: Path, key_storage: str) -> Keys:
         name, known = self._meta("name"), self._meta("protection")
-        fresh = name or self._randomness.token(_EPISODE_BYTES).hex()
+        fresh = name or self._randomness.token(_NAME_BYTES).hex()
         keys = find_keys(key_storage, directory, fresh, known=known, randomness=self._randomness)
         if known is None and keys.protection != "memory":
             with self._transaction():
@@ -92,7 +93,10 @@ class SessionStore:
             self.finish_erasing()
         with storage_errors(self._path):
             rows = self._connection.execute("SELECT * FROM users ORDER BY user_id").fetchall()
-        return [self._user(row) for row in rows]
+        try:
+            return [self._user(row) for row in rows]
+        except (ValueError, TypeError, KeyError) as error:
+            raise damaged(self._path, "a user's row cannot be read") from error
 
     def _user(self, row: sqlite3.Row) -> StoredUser:
         stored: dict[str, Any] = json.loads(row["profile"])
@@ -104,7 +108,8 @@ class SessionStore:
             tokens = self._tokens(row)
         except WrongKey:
             state, reason, since = SessionState.REFRESH_EXPIRED, "revoked", row["received_at"]
-            episode = self._randomness.token(_EPISODE_BYTES).hex()
+            # The same one each time it is read: an episode is told once.
+            episode = hashlib.sha256(row["data_key"]).hexdigest()[: 2 * _NAME_BYTES]
         return StoredUser(
             user_id=row["user_id"],
             device_id=row["device_id"],
@@ -233,6 +238,7 @@ class SessionStore:
             current=0,
             episode=None,
             reason=None,
+            since=0.0,
         )
 
     def _put_revocation(self, token: Secret) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from syncauth.errors import FileCorrupt, FileFull, FileInUse, FileTooNew, StorageError
+from syncauth.errors import FileCorrupt, FileFull, FileInUse, FileNotOurs, FileTooNew, StorageError
 
 FORMAT: Final = 1
 """The version of the layout; a file with a higher one is not touched."""
@@ -47,9 +47,11 @@ def open_sessions(path: str) -> sqlite3.Connection:
     """Open or make the file, for this user of the machine alone; used by one thread at a time.
 
     Raises:
-        FileTooNew, FileCorrupt, FileFull, FileInUse, StorageError: it cannot be used; it was left as it is.
+        FileTooNew, FileNotOurs, FileCorrupt: it was left as it is.
+        FileFull, FileInUse, StorageError: it cannot be used now.
     """
     with storage_errors(path):
+        _check_untouched(path)
         _make(path)
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -71,6 +73,19 @@ def open_sessions(path: str) -> sqlite3.Connection:
     return connection
 
 
+def _check_untouched(path: str) -> None:
+    """Read the format on a connection that cannot write.
+
+    The last ordinary one to close would move a log that was left behind into the file.
+    """
+    # A journal that was left behind cannot be rolled back read-only; only a first open leaves one.
+    if not Path(path).exists() or Path(f"{path}-journal").exists():
+        return
+    uri = f"{Path(path).absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
+        _check_format(connection, path)
+
+
 def _make(path: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -79,6 +94,13 @@ def _make(path: str) -> None:
 
 def _check_format(connection: sqlite3.Connection, path: str) -> None:
     (number,) = connection.execute("PRAGMA user_version").fetchone()
+    if number < 1 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise FileNotOurs(
+            "the file is no credential store",
+            path=path,
+            why="it has tables, and no format of ours",
+            remedy="Move it away; it was not touched",
+        )
     if number > FORMAT:
         raise FileTooNew(
             "the credential store was written by a newer version of syncauth",
@@ -104,6 +126,16 @@ def storage_errors(path: str) -> Iterator[None]:
         raise _storage_error(error, path) from error
 
 
+def damaged(path: str, why: str) -> FileCorrupt:
+    """Return the error for a file that cannot be read; it is left as it is."""
+    return FileCorrupt(
+        "the credential store is damaged or no database",
+        path=path,
+        why=why,
+        remedy="Keep a copy; without the file users log in again and lose no rows",
+    )
+
+
 def _storage_error(error: sqlite3.Error, path: str) -> StorageError:
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     why = str(error)
@@ -111,10 +143,7 @@ def _storage_error(error: sqlite3.Error, path: str) -> StorageError:
         remedy = "Free some space; nothing was changed"
         return FileFull("the disk is full", path=path, why=why, remedy=remedy)
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        remedy = "Keep a copy; without the file users log in again and lose no rows"
-        return FileCorrupt(
-            "the credential store is damaged or no database", path=path, why=why, remedy=remedy
-        )
+        return damaged(path, why)
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         remedy = "Try again; nothing was changed"
         return FileInUse(

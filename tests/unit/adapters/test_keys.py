@@ -10,45 +10,20 @@ import keyring.backend
 import keyring.backends.fail
 import keyring.backends.null
 import pytest
-from keyring.errors import KeyringLocked
 
 from syncauth.adapters.keys import KEY_FILE, Keys, WrongKey, find_keys, seal, unseal
 from syncauth.adapters.randomness import SystemRandomness
 from syncauth.errors import KeyringUnavailable, StorageError
+from tests.support.keyrings import OwnKeyring, machine_keyring
 
 RANDOMNESS = SystemRandomness()
 
 
-class OwnKeyring(keyring.backend.KeyringBackend):
-    """A keyring of this test, which can be locked."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: dict[tuple[str, str], str] = {}
-        self.locked = False
-
-    def get_password(self, service: str, username: str) -> str | None:
-        if self.locked:
-            message = "locked"
-            raise KeyringLocked(message)
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        if self.locked:
-            message = "locked"
-            raise KeyringLocked(message)
-        self.kept[service, username] = password
-
-
 @pytest.fixture
 def own() -> Iterator[OwnKeyring]:
-    before = keyring.get_keyring()
     own = OwnKeyring()
-    keyring.set_keyring(own)
-    yield own
-    keyring.set_keyring(before)
+    with machine_keyring(own):
+        yield own
 
 
 def find(directory: Path, storage: str = "keyring", known: str | None = None) -> Keys:
