@@ -8,6 +8,7 @@ from syncauth import blocking
 from syncauth.app import App
 from syncauth.errors import SyncAuthError
 from syncauth.events import (
+    CaptureRestored,
     ChangeRejected,
     ChangesReceived,
     ConnectionChanged,
@@ -36,6 +37,7 @@ from syncauth.models import (
 
 __all__ = [
     "App",
+    "CaptureRestored",
     "ChangeRejected",
     "ChangesReceived",
     "ConnectionChanged",

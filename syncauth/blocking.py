@@ -107,6 +107,10 @@ class OpenReplica:
         """
         return self._thread.call(self._replica.write(work))
 
+    def migrate(self, work: Callable[[sqlite_utils.Database], _Result]) -> _Result:
+        """Run `work`, which may alter the synchronised tables; see `syncauth.handles.OpenReplica`."""
+        return self._thread.call(self._replica.migrate(work))
+
     def dead_letters(self) -> Sequence[DeadLetter]:
         """Return the changes that the server refused, oldest first."""
         return self._thread.call(self._replica.dead_letters())

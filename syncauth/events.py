@@ -129,3 +129,15 @@ class ChangesReceived(Event):
     """Remote rows are in the replica; `checkpoints` are the versions reached."""
 
     checkpoints: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRestored(Event):
+    """The capture of these tables was interrupted (a rebuild drops triggers), and has been made good.
+
+    Rows added or removed meanwhile are in the outbox, and so are the columns that differed from the
+    server's. Where it could not be told which side had changed a column, the server's value stands,
+    and the other one was rejected with the code `capture_interrupted`.
+    """
+
+    tables: tuple[str, ...]

@@ -91,6 +91,18 @@ class OpenReplica:
         self._check_open()
         return await asyncio.wrap_future(self._opened.write(work))
 
+    async def migrate(self, work: Callable[[sqlite_utils.Database], _Result]) -> _Result:
+        """Run `work`, which may alter or rebuild the synchronised tables, in one transaction as `write` does.
+
+        The capture is taken off while it runs, and every row that differs afterwards is recorded as a change. So a
+        column can be dropped and a table rebuilt without a comparison with the server. Returns what `work` returns.
+
+        Raises:
+            TableNotTrackable: a synchronised table is gone or has another key; nothing was changed.
+        """
+        self._check_open()
+        return await asyncio.wrap_future(self._opened.migrate(work))
+
     async def dead_letters(self) -> Sequence[DeadLetter]:
         """Return the changes that the server refused, oldest first."""
         self._check_open()

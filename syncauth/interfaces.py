@@ -171,10 +171,11 @@ class CredentialStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """What an acknowledgement did: the state after it, and the changes that were refused."""
+    """What a step did: the state after it, the changes that were refused, the tables that were compared."""
 
     state: ReplicaState
     refused: tuple[DeadLetter, ...]
+    restored: tuple[str, ...] = ()
 
 
 class Replica(Protocol):
@@ -227,7 +228,7 @@ class Replica(Protocol):
         """
         ...
 
-    def reach(self, checkpoint: Checkpoint) -> ReplicaState:
+    def reach(self, checkpoint: Checkpoint) -> Acknowledged:
         """Record a checkpoint that brought no rows."""
         ...
 

@@ -14,10 +14,10 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from syncauth.errors import StorageError, SyncAuthError
-from syncauth.interfaces import Replica
+from syncauth.interfaces import Acknowledged, Replica
 from syncauth.sansio import effects, inputs
 from syncauth.sansio.inputs import Input, ReplicaState
-from syncauth.sansio.messages import Checkpoint
+from syncauth.sansio.messages import Changes, Checkpoint
 
 _Result = TypeVar("_Result")
 
@@ -96,15 +96,21 @@ def carry_out(replica: Replica, effect: ReplicaEffect) -> Input:
             done = replica.acknowledge(effect.results)
             return inputs.BatchesAcknowledged(ticket, done.state, done.refused)
         case effects.ApplyChanges():
-            if isinstance(effect.changes, Checkpoint):
-                state = replica.reach(effect.changes)
-                return inputs.ChangesApplied(ticket, effect.changes, state)
-            applied = replica.apply(effect.changes)
-            return inputs.ChangesApplied(ticket, effect.changes, applied.state, applied.refused)
+            done = receive(replica, effect.changes)
+            return inputs.ChangesApplied(
+                ticket, effect.changes, done.state, done.refused, done.restored
+            )
         case effects.ReadReplica():
             return inputs.ReplicaRead(ticket, replica.state())
         case effects.PrepareReplica():
             return inputs.ReplicaPrepared(ticket, prepare(replica, effect))
+
+
+def receive(replica: Replica, message: Changes | Checkpoint) -> Acknowledged:
+    """Apply a page or record a checkpoint."""
+    if isinstance(message, Checkpoint):
+        return replica.reach(message)
+    return replica.apply(message)
 
 
 def prepare(replica: Replica, effect: effects.PrepareReplica) -> ReplicaState:

@@ -35,11 +35,11 @@ def acknowledge(
     Raises:
         InvalidMessage: a result is not that of the oldest batch in flight, or has another digest.
     """
-    letters: list[DeadLetter] = []
+    before = dead_letters.newest(connection)
     with applying(connection):
         for result in sorted(results, key=lambda result: result.batch):
             sections = _batch_of(connection, result)
-            letters += _refuse(connection, tables, result, sections)
+            _refuse(connection, tables, result, sections)
             _trim(connection, tables, result)
             if result.rows or waiting.count(connection):
                 applier = Applier(connection, tables, through=result.batch, decided=True)
@@ -48,7 +48,7 @@ def acknowledge(
                 _lower_clock(connection, tables, result.cut)
             write_meta(connection, "acked_batch", result.batch)
             write_meta(connection, "acked_digest", result.digest)
-    return tuple(letters)
+    return dead_letters.read(connection, before)
 
 
 def _batch_of(connection: sqlite3.Connection, result: BatchResult) -> bytes:
@@ -71,12 +71,11 @@ def _refuse(
     tables: Mapping[str, Table],
     result: BatchResult,
     raw: bytes,
-) -> list[DeadLetter]:
+) -> None:
     """Hand refused entries to the dead letters with the values that were sent."""
     if not result.refused:
-        return []
+        return
     refusals = {refused.entry: refused for refused in result.refused}
-    letters: list[DeadLetter] = []
     for section in decode_sections(raw):
         table = tables.get(section.table)
         width = len(section.rows[0]) if table is None else table.width
@@ -86,12 +85,11 @@ def _refuse(
         inserts = {}
         for row in decode_rows(rows, width + 3 + len(section.columns) + len(section.deltas)):
             refused = refusals[row[width]]
-            letters.append(_letter(connection, section, row, width, refused))
+            _bury(connection, section, row, width, refused)
             if section.kind == "insert":
                 inserts[tuple(row[:width])] = (make_life(connection, row[width + 1]), refused)
         delete_entries(connection, table, [row[width] for row in rows])
-        letters += _take_along(connection, table, inserts)
-    return letters
+        _take_along(connection, table, inserts)
 
 
 def make_life(connection: sqlite3.Connection, hlc: int) -> str:
@@ -99,15 +97,15 @@ def make_life(connection: sqlite3.Connection, hlc: int) -> str:
     return make_stamp(hlc, str(read_meta(connection, "device")))
 
 
-def _letter(
+def _bury(
     connection: sqlite3.Connection,
     section: Section,
     row: Sequence[Any],
     width: int,
     refused: Refused,
-) -> DeadLetter:
+) -> None:
     names = [*section.columns, *section.deltas]
-    return dead_letters.add(
+    dead_letters.add(
         connection,
         table=section.table,
         kind=section.kind,
@@ -122,10 +120,10 @@ def _take_along(
     connection: sqlite3.Connection,
     table: Table,
     inserts: Mapping[tuple[Any, ...], tuple[str, Refused]],
-) -> list[DeadLetter]:
+) -> None:
     """Refuse the unsent edits of rows whose insert was refused; their deletions have nothing left to delete."""
     if not inserts:
-        return []
+        return
     fill_keys(connection, table, [(*key, life) for key, (life, _) in inserts.items()])
     source = f"{table.page} AS p CROSS JOIN {table.capture} AS c ON {table.same_key('p', 'c')}"
     entries = read_entries(
@@ -139,17 +137,13 @@ def _take_along(
         f"DELETE FROM {table.rows} AS r WHERE EXISTS (SELECT 1 FROM {table.page} AS p"
         f" WHERE {table.same_key('p', 'r')} AND p.lives = r.lives)"
     )
-    letters = []
     for key, own in entries.items():
         _, refused = inserts[key]
-        edits = [entry for entry in own if entry.kind == "update"]
-        letters += [
-            refuse(connection, table, key, entry, here[key], refused.code, refused.reason)
-            for entry in edits
-        ]
+        for entry in own:
+            if entry.kind == "update":
+                refuse(connection, table, key, entry, here[key], refused.code, refused.reason)
         delete_entries(connection, table, [entry.entry for entry in own if entry.kind != "insert"])
         _begin_from_nothing(connection, table, own)
-    return letters
 
 
 def _begin_from_nothing(

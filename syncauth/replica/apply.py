@@ -14,11 +14,10 @@ REPLACE, and never overwrite a column whose pending local write is newer.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from syncauth.errors import SyncStopped
-from syncauth.replica import conflicts, waiting
+from syncauth.replica import comparing, conflicts, waiting
 from syncauth.replica.entries import Entry, delete_entries, has_pending, read_entries
 from syncauth.replica.merge import Outcome, Overlay, Remote
 from syncauth.replica.orphans import Orphans
@@ -48,8 +47,9 @@ LEFT = ("permission_denied", "the row has left what this user may see")
 class Applier:
     """Applies sections of `row`, `gone` and `exit` within one transaction.
 
-    `through` is the last batch of this device that they contain; `decided` says that they answer a refusal:
-    then a removal holds wherever, and in whatever life, the row was thought to be.
+    `through` is the last batch of this device that they contain; `known` names the partitions of which only rows
+    come that were here before (`comparing`); `decided` says that they answer a refusal: then a removal holds
+    wherever, and in whatever life, the row was thought to be.
     """
 
     def __init__(
@@ -58,12 +58,14 @@ class Applier:
         tables: Mapping[str, Table],
         *,
         through: int,
+        known: Collection[str] = (),
         decided: bool = False,
     ) -> None:
         """Read what all rows are judged by: the device id and the bound of stamps."""
         self._connection = connection
         self._tables = tables
         self._through = through
+        self._known = known
         self._decided = decided
         self._device = str(read_meta(connection, "device"))
         self._bound = stamp_bound(connection)
@@ -74,13 +76,18 @@ class Applier:
 
         Raises:
             InvalidMessage: they break the protocol.
-            SyncStopped: they do not fit into the app's tables, or a table must be compared first.
+            SyncStopped: they do not fit into the app's tables.
         """
         sections = [*sections, *waiting.take(self._connection, self._tables, sections)]
         pages = read_page(self._connection, self._tables, sections)
+        newest = newest_stamp(pages, self._bound)
+        self._connection.execute(
+            "UPDATE _sync_clock SET hlc = ? WHERE id = 1 AND hlc < ?1", (newest,)
+        )
         for page in pages:
             if page.table.uncertain:
-                raise _must_be_compared(page.table)
+                for group in page.rows:
+                    self._compare(page.table, group)
         for page in pages:
             for group in page.removals:
                 self._remove(page.table, group)
@@ -88,9 +95,16 @@ class Applier:
             for group in page.rows:
                 self._write(page.table, group)
         self._orphans.refuse_all()
-        newest = newest_stamp(pages, self._bound)
-        self._connection.execute(
-            "UPDATE _sync_clock SET hlc = ? WHERE id = 1 AND hlc < ?1", (newest,)
+
+    def _compare(self, table: Table, group: Group) -> None:
+        fill_keys(self._connection, table, [tuple(row[: table.width + 1]) for row in group.rows])
+        comparing.compare(
+            self._connection,
+            table,
+            group,
+            self._pending(table),
+            known=group.partition in self._known,
+            device=None if self._decided else self._device,
         )
 
     def _pending(self, table: Table) -> dict[tuple[Any, ...], list[Entry]]:
@@ -257,12 +271,3 @@ def stamp_bound(connection: sqlite3.Connection) -> int:
         " + offset_ms FROM _sync_clock WHERE id = 1"
     ).fetchone()
     return int(now + AHEAD_MS) << 16
-
-
-def _must_be_compared(table: Table) -> SyncStopped:
-    return SyncStopped(
-        code="schema_mismatch",
-        why=f"the capture of table {table.name!r} was interrupted, and its rows must be compared with the"
-        " server's before any is overwritten",
-        remedy="Everything is kept; restore the table's triggers only through syncauth",
-    )

@@ -25,8 +25,8 @@ def add(
     values: Mapping[str, Any],
     code: str,
     reason: str,
-) -> DeadLetter:
-    """Keep a refused change, its key and values as SQLite has them; returns it with its id."""
+) -> None:
+    """Keep a refused change, its key and values as SQLite has them."""
     (wire,) = encode_rows([(*key, *values.values())])
     body = msgspec.json.encode(
         {
@@ -35,12 +35,11 @@ def add(
             "values": wire[len(key) :],
         }
     )
-    (number,) = connection.execute(
+    connection.execute(
         "INSERT INTO _sync_dead_letters (table_name, kind, body, code, reason)"
-        " VALUES (?, ?, ?, ?, ?) RETURNING id",
+        " VALUES (?, ?, ?, ?, ?)",
         (table, kind, body, code, reason),
-    ).fetchone()
-    return _letter(number, table, kind, body, code, reason)
+    )
 
 
 def read(connection: sqlite3.Connection, after: int = 0) -> tuple[DeadLetter, ...]:

@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 import sqlite_utils
 
 from syncauth.models import DeadLetter, TableSpec
-from syncauth.replica import files, schema
+from syncauth.replica import files, migrating, schema
 from syncauth.replica.connections import AppConnections
 from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.files import Owner
@@ -156,6 +156,14 @@ class OpenedFile:
     def write(self, work: Callable[[sqlite_utils.Database], _Result]) -> Future[_Result]:
         """Run `work` in the writer's thread, in one transaction; see `Writer.write`."""
         return self._writer.write(work, self._notice)
+
+    def migrate(self, work: Callable[[sqlite_utils.Database], _Result]) -> Future[_Result]:
+        """Run `work`, which may alter the tables, as `write` does; see `migrating.migrate`."""
+
+        def run(db: sqlite_utils.Database) -> _Result:
+            return migrating.migrate(db.conn, lambda: work(db))
+
+        return self._writer.write(run, self._notice)
 
     def dead_letters(self) -> Future[Sequence[DeadLetter]]:
         """Read the refused changes, the oldest first; raises `Closed`."""

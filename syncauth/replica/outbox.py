@@ -32,9 +32,11 @@ def cut(
 ) -> Batch | None:
     """Move the oldest unsent entries in flight, within the caller's transaction; None if there are none.
 
-    At most `rows` changes; at most `size` bytes unless a single change is larger.
+    At most `rows` changes; at most `size` bytes unless a single change is larger. While a table is uncertain,
+    nothing is cut of any: a newer change never overtakes an older one.
     """
-    tables = [table for table in tables if not table.uncertain]
+    if any(table.uncertain for table in tables):
+        return None
     partitions = dict(connection.execute("SELECT id, name FROM _sync_partitions").fetchall())
     wanted, raw, last = rows, b"", 0
     while True:

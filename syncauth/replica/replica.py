@@ -16,13 +16,13 @@ from collections.abc import Iterator, Sequence
 from syncauth.errors import Closed, InvalidMessage, SyncStopped
 from syncauth.interfaces import Acknowledged
 from syncauth.models import DeadLetter, TableSpec
-from syncauth.replica import dead_letters, inflight, outbox, schema, tracking, waiting
+from syncauth.replica import dead_letters, downloads, inflight, outbox, schema, tracking, waiting
 from syncauth.replica.acknowledge import acknowledge
 from syncauth.replica.apply import Applier
 from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.state import read_state
 from syncauth.sansio.inputs import Batch, ReplicaState
-from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, decode_sections
+from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, Section, decode_sections
 
 
 class FileReplica:
@@ -54,7 +54,7 @@ class FileReplica:
         schema.create(connection, path, device=device, incarnation=incarnation)
         with schema.transaction(connection, path):
             self._tables = tracking.register(connection, tables)
-            tracking.begin_download(connection)
+            downloads.begin(connection)
             self._schema_version = tracking.schema_version(connection)
 
     @classmethod
@@ -98,11 +98,6 @@ class FileReplica:
     def _read_state(self) -> ReplicaState:
         return read_state(self._connection, self._tables.values())
 
-    @property
-    def uncertain(self) -> tuple[str, ...]:
-        """The tables whose capture was interrupted: nothing is sent of them or applied to them."""
-        return tuple(name for name, table in self._tables.items() if table.uncertain)
-
     def state(self) -> ReplicaState:
         """Read the present state."""
         with self._reading():
@@ -111,7 +106,7 @@ class FileReplica:
     def begin_connection(self) -> int:
         """Durably raise and return the connection number, before each connect."""
         with self._transaction():
-            tracking.begin_download(self._connection)
+            downloads.begin(self._connection)
             number = schema.read_number(self._connection, "connection", 0) + 1
             schema.write_meta(self._connection, "connection", number)
             return number
@@ -132,6 +127,8 @@ class FileReplica:
     def cut(self, *, rows: int, size: int) -> Batch | None:
         """Move the oldest unsent changes in flight as the next batch, or return None if there are none."""
         with self._transaction():
+            if downloads.is_wished(self._connection):
+                return None
             return outbox.cut(self._connection, list(self._tables.values()), rows=rows, size=size)
 
     def batches_in_flight(self, after: int) -> Sequence[Batch]:
@@ -152,7 +149,8 @@ class FileReplica:
     def apply(self, changes: Changes) -> Acknowledged:
         """Apply one page of remote rows with its cursors, in one transaction.
 
-        `refused` are the local changes that had to give way to it.
+        `refused` are the local changes that had to give way to it. Nothing is applied while everything is to be
+        downloaded again: the page speaks of versions that count no more.
 
         Raises:
             InvalidMessage: the page breaks the protocol; nothing was applied.
@@ -160,23 +158,44 @@ class FileReplica:
         """
         sections = decode_sections(changes.sections)
         with self._transaction():
+            if downloads.is_wished(self._connection):
+                return Acknowledged(self._read_state(), ())
             before = dead_letters.newest(self._connection)
-            with schema.applying(self._connection):
-                applier = Applier(self._connection, self._tables, through=changes.through)
-                applier.apply(sections)
+            self._write(sections, changes)
             self._reach(changes.cursors)
+            restored = self._finish() if changes.complete else ()
             state = self._read_state()
             if changes.complete and not state.pending and not state.in_flight:
                 self._check_placed()
             refused = dead_letters.read(self._connection, before)
         self.courtesy.page_applied(last=changes.complete)
-        return Acknowledged(state, refused)
+        return Acknowledged(state, refused, restored)
 
-    def reach(self, checkpoint: Checkpoint) -> ReplicaState:
+    def _write(self, sections: Sequence[Section], changes: Changes) -> None:
+        before = downloads.known(self._connection)
+        known = {
+            name for name, version in before.items() if changes.cursors.get(name, 0) <= version
+        }
+        with schema.applying(self._connection):
+            applier = Applier(self._connection, self._tables, through=changes.through, known=known)
+            applier.apply(sections)
+
+    def reach(self, checkpoint: Checkpoint) -> Acknowledged:
         """Record a checkpoint that brought no rows; raises `InvalidMessage` if it goes back."""
         with self._transaction():
+            if downloads.is_wished(self._connection):
+                return Acknowledged(self._read_state(), ())
             self._reach(checkpoint.checkpoints)
-            return self._read_state()
+            restored = self._finish()
+            return Acknowledged(self._read_state(), (), restored)
+
+    def _finish(self) -> tuple[str, ...]:
+        """End a comparison: everything was received. Returns the tables that are certain again."""
+        restored = downloads.uncertain_tables(self._connection)
+        if restored:
+            downloads.finish(self._connection)
+            self._tables = tracking.verify(self._connection)
+        return restored
 
     def dead_letters(self) -> Sequence[DeadLetter]:
         """Return the refused changes, the oldest first."""

@@ -3,33 +3,27 @@ After the capture of a table was interrupted: what can be found out about the ch
 
 A rebuilt table (ALTER by way of a copy, sqlite-utils' `transform`) has lost its triggers without a word. Keys that
 the server knows and the table has not are deletions, keys that only the table has are inserts; both get entries
-stamped now. Whether the values of the other rows changed cannot be seen here. This module must never change a row
-of the app, and never invent an edit.
+stamped now. Whether the values of the other rows changed cannot be seen here; `comparing` finds out. This module must
+never change a row of the app, and never invent an edit.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
+from syncauth.replica.rowwrites import count_entries
 from syncauth.replica.table import Table
 from syncauth.rows.capture_sql import NEXT_ENTRY
 
 
 def restore(connection: sqlite3.Connection, table: Table) -> bool:
-    """Record deletions and inserts that went by; return whether rows remain that may have been edited."""
+    """Record deletions and inserts that went by; True, since the rows that are left must be compared."""
     connection.execute(NEXT_ENTRY)
     drop_entries_of_lost_rows(connection, table)
     _record_deletions(connection, table)
     _record_inserts(connection, table)
-    connection.execute(
-        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
-    )
-    remaining = connection.execute(
-        f"SELECT 1 FROM {table.rows} AS r JOIN {table.app} AS a ON {table.app_key_is('r')}"
-        f" WHERE NOT EXISTS (SELECT 1 FROM {table.capture} AS c WHERE {table.same_key('c', 'r')}"
-        " AND c.batch IS NULL AND c.kind = 'insert') LIMIT 1"
-    ).fetchone()
-    return remaining is not None
+    count_entries(connection, table)
+    return True
 
 
 def drop_entries_of_lost_rows(connection: sqlite3.Connection, table: Table) -> None:
@@ -52,9 +46,7 @@ def _record_deletions(connection: sqlite3.Connection, table: Table) -> None:
         f" WHERE NOT EXISTS (SELECT 1 FROM {table.app} AS a WHERE {table.app_key_is('r')})"
         f" AND ifnull({_newest_kind(table, 'r')}, '') <> 'delete'"
     )
-    connection.execute(
-        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
-    )
+    count_entries(connection, table)
 
 
 def _record_inserts(connection: sqlite3.Connection, table: Table) -> None:

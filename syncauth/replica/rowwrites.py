@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from syncauth.errors import SyncStopped
-from syncauth.models import DeadLetter
 from syncauth.replica import dead_letters
 from syncauth.replica.entries import Entry
 from syncauth.replica.table import Table
+from syncauth.rows.capture_sql import NEXT_ENTRY
 from syncauth.rows.sqltext import quote
-from syncauth.rows.values import read_all, split_raw
+from syncauth.rows.values import parameters, read_all, split_raw
 
 _UNIQUE = (
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
     sqlite3.SQLITE_CONSTRAINT_ROWID,
 )
+
+
+class Edit(NamedTuple):
+    """Columns and deltas of a row that were written, without an entry so far."""
+
+    key: tuple[Any, ...]
+    columns: Collection[str]
+    deltas: Mapping[str, int]
 
 
 def upsert_sql(table: Table, columns: Sequence[str], raw: Collection[int]) -> str:
@@ -162,11 +170,11 @@ def refuse(
     here: Mapping[str, Any] | None,
     code: str,
     reason: str,
-) -> DeadLetter:
+) -> None:
     """Hand an unsent entry, with the values that the row has here, to the dead letters; the entry stays."""
     names = {"insert": table.columns, "update": entry.columns, "delete": ()}[entry.kind]
     values = {name: here[name] for name in names} if here is not None else {}
-    return dead_letters.add(
+    dead_letters.add(
         connection,
         table=table.name,
         kind=entry.kind,
@@ -193,4 +201,32 @@ def write_entry(connection: sqlite3.Connection, table: Table, entry: Entry) -> N
     connection.execute(
         f"UPDATE {table.capture} SET kind = ?, life = ?, {', '.join(terms)} WHERE entry = ?",
         (entry.kind, entry.life, *deltas, entry.entry),
+    )
+
+
+def add_updates(connection: sqlite3.Connection, table: Table, edits: Sequence[Edit]) -> None:
+    """Make an unsent update of each edit, all stamped now."""
+    if not edits:
+        return
+    connection.execute(NEXT_ENTRY)
+    first, hlc = connection.execute("SELECT entry, hlc FROM _sync_clock").fetchone()
+    counters = table.tracked.counters
+    rows = [
+        (*edit.key, entry, hlc, *_words(table, edit.columns), *map(edit.deltas.get, counters))
+        for entry, edit in enumerate(edits, first)
+    ]
+    names = ["entry", "hlc", *table.tracked.mask_names, *table.tracked.delta_names]
+    for raw, group in split_raw(rows):
+        connection.executemany(
+            f"INSERT INTO {table.capture} (kind, {table.keys}, {', '.join(names)})"
+            f" VALUES ('update', {', '.join(parameters(len(group[0]), raw))})",
+            group,
+        )
+    connection.execute("UPDATE _sync_clock SET entry = ?", (first + len(edits) - 1,))
+
+
+def count_entries(connection: sqlite3.Connection, table: Table) -> None:
+    """Bring the clock up to the entries that were numbered by a statement itself."""
+    connection.execute(
+        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
     )

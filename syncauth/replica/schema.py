@@ -49,7 +49,8 @@ _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS _sync_partitions (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    known INTEGER
 )""",
     """CREATE TABLE IF NOT EXISTS _sync_inflight (
     batch INTEGER PRIMARY KEY,

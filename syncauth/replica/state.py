@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from syncauth.replica import downloads
 from syncauth.replica.schema import read_meta, read_number
 from syncauth.replica.table import Table
 from syncauth.sansio.inputs import ReplicaState
@@ -38,6 +39,8 @@ def read_state(connection: sqlite3.Connection, tables: Iterable[Table]) -> Repli
             ).fetchall()
         ),
         tables=tuple(table.shape for table in tables),
+        compare=downloads.known(connection),
+        again=downloads.is_wished(connection),
     )
 
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Final
+from typing import NamedTuple
 
 from syncauth.errors import TableNotTrackable
 from syncauth.models import TableSpec
-from syncauth.replica import restoring
-from syncauth.replica.schema import read_meta, write_meta
+from syncauth.replica import downloads, restoring
+from syncauth.replica.rowwrites import count_entries
 from syncauth.replica.table import Table
 from syncauth.rows import capture
 from syncauth.rows.capture_sql import NEXT_ENTRY
@@ -29,8 +29,7 @@ from syncauth.rows.tables import Column, TableInfo, introspect
 from syncauth.rows.trackable import check_trackable
 
 Tables = Mapping[str, Table]
-
-_AGAIN: Final = "download_again"
+Recover = Callable[[sqlite3.Connection, Table], bool]
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
@@ -52,38 +51,47 @@ def register(connection: sqlite3.Connection, specs: Sequence[TableSpec]) -> Tabl
         info = introspect(connection, spec.name)
         check_trackable(connection, info, spec)
         infos[info.name] = (info, spec)
-    known = {row[1]: row for row in _known(connection)}
+    known = {each.name: each for each in _known(connection)}
     for name in known.keys() - infos.keys():
         if not _is_there(connection, name):
-            _forget(connection, known[name][0])
+            _forget(connection, known[name].number)
     for name in _parents_first({name: info for name, (info, _) in infos.items()}):
         info, spec = infos[name]
         if name not in known:
             _track(connection, info, spec)
         else:
             _check_unchanged(info, spec, known[name])
-            _write_counters(connection, known[name][0], spec)
+            _write_counters(connection, known[name].number, spec)
     return verify(connection)
 
 
-def verify(connection: sqlite3.Connection) -> Tables:
+def verify(connection: sqlite3.Connection, recover: Recover = restoring.restore) -> Tables:
     """Look at every tracked table anew: give ids to new columns, put missing triggers back.
+
+    `recover` records what a table whose triggers were missing went through; where it returns True, its rows must be
+    compared with the server's.
 
     Raises:
         TableNotTrackable: a tracked table is gone or has another key.
     """
-    return {
-        name: _verify_one(
-            connection, number, name, json.loads(key), json.loads(counters), uncertain
-        )
-        for number, name, key, counters, uncertain in _known(connection)
-    }
+    return {known.name: _verify_one(connection, known, recover) for known in _known(connection)}
 
 
-def _known(connection: sqlite3.Connection) -> list[tuple[int, str, str, str, int]]:
-    return connection.execute(
+class _Known(NamedTuple):
+    """A tracked table as it is registered; `key` and `counters` are JSON."""
+
+    number: int
+    name: str
+    key: str
+    counters: str
+    uncertain: int
+
+
+def _known(connection: sqlite3.Connection) -> list[_Known]:
+    rows = connection.execute(
         "SELECT id, name, key, counters, uncertain FROM _sync_tables ORDER BY id"
     ).fetchall()
+    return [_Known(*row) for row in rows]
 
 
 def _is_there(connection: sqlite3.Connection, name: str) -> bool:
@@ -102,7 +110,7 @@ def _track(connection: sqlite3.Connection, info: TableInfo, spec: TableSpec) -> 
     tracked = Tracked(info, number, ids, tuple(spec.counters))
     capture.install(connection, tracked)
     _insert_rows_present(connection, Table(tracked))
-    _download_again(connection)
+    downloads.wish(connection)
 
 
 def _insert_rows_present(connection: sqlite3.Connection, table: Table) -> None:
@@ -113,41 +121,42 @@ def _insert_rows_present(connection: sqlite3.Connection, table: Table) -> None:
         f" SELECT clock.entry + row_number() OVER (ORDER BY {order}), 'insert', 0,"
         f" {table.app_keys_of('a')} FROM {table.app} AS a, _sync_clock AS clock"
     )
-    connection.execute(
-        f"UPDATE _sync_clock SET entry = max(entry, (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
-    )
+    count_entries(connection, table)
 
 
-def _verify_one(
-    connection: sqlite3.Connection,
-    number: int,
-    name: str,
-    key: list[str],
-    counters: list[str],
-    uncertain: int,
-) -> Table:
-    info = introspect(connection, name)
-    if list(info.key_names) != key:
-        raise _shape_changed(name, f"its key was {key} and is {list(info.key_names)}")
-    lost = set(counters) - set(info.value_names)
-    if lost:
-        raise _shape_changed(name, f"the counters {sorted(lost)} are gone, but changes may wait")
-    ids, added, gone = _column_ids(connection, number, info)
-    tracked = Tracked(info, number, ids, tuple(counters))
-    lacking = capture.missing(connection, tracked)
-    table = Table(tracked, bool(uncertain))
-    if not lacking:
+def _verify_one(connection: sqlite3.Connection, known: _Known, recover: Recover) -> Table:
+    tracked, added, gone = _look_again(connection, known)
+    table = Table(tracked, bool(known.uncertain))
+    if not capture.missing(connection, tracked):
         return table
     interrupted = _triggers_gone(connection, tracked)
     capture.install(connection, tracked)
     _clear_gone_columns(connection, table, gone)
     if added:
         _record_new_columns(connection, table, added)
-        _download_again(connection)
-    if interrupted and restoring.restore(connection, table):
-        connection.execute("UPDATE _sync_tables SET uncertain = 1 WHERE id = ?", (number,))
+    if added or gone:
+        downloads.wish(connection)
+    if interrupted and recover(connection, table):
+        connection.execute("UPDATE _sync_tables SET uncertain = 1 WHERE id = ?", (known.number,))
+        downloads.wish(connection)
         return Table(tracked, uncertain=True)
     return table
+
+
+def _look_again(
+    connection: sqlite3.Connection, known: _Known
+) -> tuple[Tracked, list[str], list[int]]:
+    """Return the table as it is now, its new columns, and the ids of those that are gone."""
+    info = introspect(connection, known.name)
+    key, counters = json.loads(known.key), json.loads(known.counters)
+    if list(info.key_names) != key:
+        raise _shape_changed(known.name, f"its key was {key} and is {list(info.key_names)}")
+    lost = set(counters) - set(info.value_names)
+    if lost:
+        why = f"the counters {sorted(lost)} are gone, but changes may wait"
+        raise _shape_changed(known.name, why)
+    ids, added, gone = _column_ids(connection, known.number, info)
+    return Tracked(info, known.number, ids, tuple(counters)), added, gone
 
 
 def _triggers_gone(connection: sqlite3.Connection, tracked: Tracked) -> bool:
@@ -215,10 +224,7 @@ def _record_new_columns(connection: sqlite3.Connection, table: Table, added: lis
             f" FROM {table.capture} AS c WHERE {table.same_key('c', 'r')} AND c.batch IS NULL"
             " AND c.kind = 'insert')"
         )
-        connection.execute(
-            "UPDATE _sync_clock SET entry = max(entry,"
-            f" (SELECT ifnull(max(entry), 0) FROM {table.capture}))"
-        )
+        count_entries(connection, table)
 
 
 def _stored_default(connection: sqlite3.Connection, column: Column) -> str:
@@ -230,26 +236,8 @@ def _stored_default(connection: sqlite3.Connection, column: Column) -> str:
     return name
 
 
-def _download_again(connection: sqlite3.Connection) -> None:
-    """Wish to begin at version 0: what the server has of a table or column that came later was not sent before."""
-    write_meta(connection, _AGAIN, 1)
-
-
-def begin_download(connection: sqlite3.Connection) -> None:
-    """Go back to version 0 if that was wished for, before a connection names the versions reached.
-
-    Not earlier: the pages of a connection that is open already go on from the versions that it named, and the
-    next one would bring the cursor back up to where nothing is sent twice.
-    """
-    if read_meta(connection, _AGAIN):
-        connection.execute("UPDATE _sync_partitions SET version = 0")
-        write_meta(connection, _AGAIN, 0)
-
-
-def _check_unchanged(
-    info: TableInfo, spec: TableSpec, known: tuple[int, str, str, str, int]
-) -> None:
-    lost = set(json.loads(known[3])) - set(spec.counters)
+def _check_unchanged(info: TableInfo, spec: TableSpec, known: _Known) -> None:
+    lost = set(json.loads(known.counters)) - set(spec.counters)
     if lost:
         raise _shape_changed(info.name, f"{sorted(lost)} no longer counts, but changes may wait")
 

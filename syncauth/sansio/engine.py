@@ -331,6 +331,7 @@ class _Deciding:
         link_rules.retry(draft)
         if draft.connection is ConnectionState.CONNECTING and draft.account.link is None:
             link_rules.open_link(draft)
+        link_rules.begin_again(draft)
         link_rules.offer_token(draft)
         link_rules.renew_for_push(draft)
 

@@ -13,7 +13,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from syncauth.events import ChangeRejected, ChangesReceived, SyncErrorRaised, Uploaded
+from syncauth.events import (
+    CaptureRestored,
+    ChangeRejected,
+    ChangesReceived,
+    SyncErrorRaised,
+    Uploaded,
+)
 from syncauth.models import ConnectionState, DeadLetter, SessionState
 from syncauth.sansio.accounts import SyncWaiter
 from syncauth.sansio.connection import ConnectionTrigger
@@ -108,7 +114,7 @@ def acked(draft: Draft) -> int:
 def batch_cut(draft: Draft, answer: BatchCut) -> None:
     """A batch is durable in flight: queue it, if the link that wanted it is still there."""
     _take_state(draft, answer.state)
-    if answer.state.pending:
+    if answer.batch is not None and answer.state.pending:
         draft.change(written=True)
     if is_current(draft, answer.ticket):
         queue = draft.link.queue if answer.batch is None else (*draft.link.queue, answer.batch)
@@ -165,6 +171,9 @@ def changes_applied(draft: Draft, answer: ChangesApplied) -> None:
     now, user = draft.now.wall, draft.account.user_id
     if isinstance(message, Changes):
         draft.tell(ChangesReceived(user, now, dict(message.cursors)))
+    if answer.restored:
+        draft.tell(CaptureRestored(user, now, answer.restored))
+        draft.change(written=True)
     if not is_current(draft, answer.ticket):
         return
     confirm(draft)

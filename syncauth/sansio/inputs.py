@@ -65,7 +65,9 @@ class ReplicaState:
     """What a replica file knows of its own history; read at open and after each change to it.
 
     `pending` counts the changes in the outbox (not yet in flight), `in_flight_changes` those in
-    flight.
+    flight. `again` says that the tables or versions named to the server no longer hold, so that a
+    new connection must name them afresh; `compare` are the versions that were reached before, by
+    partition, while rows are to be compared with the server's.
     """
 
     device: str
@@ -78,6 +80,8 @@ class ReplicaState:
     dead_letters: int
     checkpoints: dict[str, int]
     tables: tuple[TableShape, ...]
+    compare: dict[str, int] = field(default_factory=dict)
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,12 +304,16 @@ class BatchesAcknowledged:
 
 @dataclass(frozen=True, slots=True)
 class ChangesApplied:
-    """A page or checkpoint is durable; `refused` were given up on the way to it."""
+    """A page or checkpoint is durable; `refused` were given up on the way to it.
+
+    `restored` names the tables that have been compared with the server by it.
+    """
 
     ticket: Ticket
     message: Changes | Checkpoint
     state: ReplicaState
     refused: tuple[DeadLetter, ...] = ()
+    restored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,20 @@ def opened(draft: Draft, answer: SocketOpened) -> None:
         highest=state.in_flight[-1] if state.in_flight else None,
         checkpoints=dict(state.checkpoints),
         tables=list(state.tables),
+        compare=dict(state.compare),
     )
     draft.do(Send(answer.ticket, hello))
+
+
+def begin_again(draft: Draft) -> None:
+    """Connect anew, at once, where what this link has told the server no longer holds."""
+    account = draft.account
+    link, replica = account.link, account.replica
+    if link is None or not link.opened or link.closing or replica is None or not replica.again:
+        return
+    draft.change(connect_at=draft.now.monotonic)
+    draft.fire(ConnectionTrigger.LOST)
+    close_link(draft, "the tables are to be named anew")
 
 
 def received(draft: Draft, answer: MessageReceived) -> None:

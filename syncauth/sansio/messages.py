@@ -130,12 +130,15 @@ class BatchResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 # --- from the device -----------------------------------------------------------------------------
 
 
-class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hello"):
+class Hello(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="hello"
+):
     """The first message: who I am, how far I am, what I hold.
 
     `acked` is the highest batch whose result is committed here, `highest` the highest in flight;
     either is null where there is none. A higher pair (fencing, connection) of the same device ends
-    the older socket.
+    the older socket. `compare` asks for a comparison: until the first checkpoint the device's own
+    rows are sent, too, and no page of a partition reaches from below to above the version named.
     """
 
     device: str
@@ -146,6 +149,7 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hello"
     highest: BatchMark | None
     checkpoints: dict[str, int]
     tables: list[TableShape]
+    compare: dict[str, int] = {}
 
 
 class Renew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="renew"):

@@ -48,8 +48,9 @@ class StoreCalls:
                     now=now,
                 )
                 return inputs.BatchJudged(socket, judged)
-            case ReadPage(socket, device, tables, cursors, limits):
-                return inputs.PageRead(socket, rows.page(device, tables, cursors, limits))
+            case ReadPage(socket, device, tables, cursors, compared, limits):
+                page = rows.page(device, tables, cursors, limits, compared=compared)
+                return inputs.PageRead(socket, page)
             case ForgetResults(socket, device, acked):
                 rows.received(device, acked)
                 return inputs.ResultsForgotten(socket)

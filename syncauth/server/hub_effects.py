@@ -70,6 +70,7 @@ class ReadPage:
     device: str
     tables: Sequence[TableShape]
     cursors: Mapping[str, int]
+    compared: Mapping[str, int]
     limits: PageLimits
 
 

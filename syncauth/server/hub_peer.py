@@ -83,6 +83,7 @@ class Peer:
     tables: Sequence[TableShape] = ()
     partitions: Mapping[str, Access] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
+    compared: Mapping[str, int] = field(default_factory=dict)  # as hello wished, until a checkpoint
 
     pushing: int = 0
     acked: int = 0
@@ -129,6 +130,7 @@ class Peer:
         self.rank = (hello.fencing, hello.connection)
         self.tables = tuple(hello.tables)
         self.reached = dict(hello.checkpoints)
+        self.compared = dict(hello.compare)
         self.atomic = bool(hello.checkpoints)
         self.acked = self.forgotten = hello.acked.batch if hello.acked else 0
 
@@ -158,7 +160,7 @@ class Peer:
         self.reading = self.owed
         cursors = {name: self.reached.get(name, 0) for name in self.partitions}
         limits = PageLimits(atomic=self.atomic)
-        return ReadPage(self.socket, self.device, self.tables, cursors, limits)
+        return ReadPage(self.socket, self.device, self.tables, cursors, self.compared, limits)
 
     def take_page(self, page: Page, now: float) -> list[ServerMessage]:
         """Return what is to be sent of a page that was read; nothing if it may not be sent now."""
@@ -179,6 +181,7 @@ class Peer:
             self.dirty = True
             return sent
         self.atomic = True
+        self.compared = {}
         self.owed -= answered
         checkpoint = Checkpoint(
             {name: self.reached.get(name, 0) for name in self.partitions}, changes.commit

@@ -42,6 +42,7 @@ def hello(
     connection: int = 1,
     fencing: int = 1,
     checkpoints: Mapping[str, int] | None = None,
+    compare: Mapping[str, int] | None = None,
     acked: int = 0,
 ) -> Hello:
     """Return a hello of a device with one table."""
@@ -54,6 +55,7 @@ def hello(
         highest=None,
         checkpoints=dict(checkpoints or {}),
         tables=[NOTES],
+        compare=dict(compare or {}),
     )
 
 

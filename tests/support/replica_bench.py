@@ -83,10 +83,18 @@ class ReplicaBench:
         """Return the rows of a table in the order of its key."""
         return self.app.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall()
 
+    @property
+    def uncertain(self) -> tuple[str, ...]:
+        """The tables that wait to be compared with the server's."""
+        names = self.app.execute("SELECT name FROM _sync_tables WHERE uncertain ORDER BY name")
+        return tuple(name for (name,) in names.fetchall())
+
     # --- the outbox ------------------------------------------------------------------------------
 
     def cut(self, rows: int = 1000, size: int = 1_000_000) -> list[Sent]:
-        """Cut a batch and read it; an empty list if there was nothing to send."""
+        """Cut a batch and read it, on a new connection if one is owed; an empty list if there was nothing to send."""
+        if self.replica.state().again:
+            self.replica.begin_connection()
         batch = self.replica.cut(rows=rows, size=size)
         return [] if batch is None else self.read(batch.sections)
 

@@ -144,6 +144,7 @@ class StoreBench:
         device: str,
         cursors: Mapping[str, int] | None = None,
         limits: PageLimits | None = None,
+        compared: Mapping[str, int] | None = None,
     ) -> tuple[Page, list[Section]]:
         """Read a page from the cursors, from the start of ann's partition if none are given."""
         page = self.store.page(
@@ -151,6 +152,7 @@ class StoreBench:
             self.store.shapes,
             {"user:ann": 0} if cursors is None else cursors,
             limits or PageLimits(),
+            compared=compared or {},
         )
         assert isinstance(page, Page), page
         return page, decode_sections(page.changes.sections)

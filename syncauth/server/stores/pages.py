@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec import structs
 
 from syncauth.rows.values import encode_rows, read_all
 from syncauth.sansio.messages import Changes, Section, SectionKind, TableShape, encode_sections
@@ -27,16 +27,22 @@ Wanted = Sequence[tuple[Served, TableShape]]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The versions above `after` up to `upto` of one partition, whose head is `head`."""
+    """The versions above `after` up to `upto` of one partition, whose head is `head`.
+
+    `whole`: what the device itself wrote belongs to them, too.
+    """
 
     part: int
     name: str
     after: int
     upto: int
     head: int
+    whole: bool = False
 
 
-def read_spans(connection: sqlite3.Connection, cursors: Mapping[str, int]) -> list[Span]:
+def read_spans(
+    connection: sqlite3.Connection, cursors: Mapping[str, int], compared: Mapping[str, int]
+) -> list[Span]:
     """Return what each partition has new; a partition in which nothing was ever written has the head 0."""
     spans = []
     for name, after in cursors.items():
@@ -44,7 +50,9 @@ def read_spans(connection: sqlite3.Connection, cursors: Mapping[str, int]) -> li
             "SELECT id, head FROM _sync_partitions WHERE name = ?", (name,)
         ).fetchone()
         part, head = row if row is not None else (0, 0)
-        spans.append(Span(part, name, after, head, head))
+        known = compared.get(name, 0)
+        upto = min(head, known) if after < known else head
+        spans.append(Span(part, name, after, upto, head, name in compared))
     return spans
 
 
@@ -63,7 +71,10 @@ def read_page(
     cut, raw, count = list(spans), b"[]", 0
     previous = None
     while True:
-        cut = _cut(connection, wanted, spans, rows, atomic=limits.atomic)
+        ends = _cut(connection, wanted, spans, rows, atomic=limits.atomic)
+        cut = [
+            replace(span, upto=min(span.upto, end)) for span, end in zip(spans, ends, strict=True)
+        ]
         if cut == previous:
             break  # a single commit cannot be split
         previous = cut
@@ -90,11 +101,11 @@ def _cut(
     rows: int,
     *,
     atomic: bool,
-) -> list[Span]:
-    """End the spans where `rows` rows are reached: behind the last commit that fits, or within it."""
+) -> list[int]:
+    """Return where each span ends so that `rows` rows are reached: behind the last commit that fits, or within it."""
     new = [span for span in spans if span.after < span.head]
     if not new or not wanted:
-        return list(spans)
+        return [span.upto for span in spans]
     parts = " UNION ALL ".join(
         "SELECT * FROM (SELECT commit_id, part, version"
         f" FROM {table.rows} WHERE part = {span.part} AND version > {span.after}"
@@ -107,7 +118,7 @@ def _cut(
         f" ORDER BY commit_id, part, version LIMIT 1 OFFSET {rows}"
     ).fetchone()
     if first_left is None:
-        return list(spans)
+        return [span.upto for span in spans]
     commit, part, version = first_left
     if atomic:
         (oldest,) = connection.execute(f"SELECT min(commit_id) FROM ({parts})").fetchone()
@@ -116,15 +127,15 @@ def _cut(
     return [
         _until(connection, wanted, span, commit if span.part < part else commit - 1)
         if span.part != part
-        else Span(span.part, span.name, span.after, version - 1, span.head)
+        else version - 1
         for span in spans
     ]
 
 
-def _until(connection: sqlite3.Connection, wanted: Wanted, span: Span, commit: int) -> Span:
-    """End a span behind a commit."""
+def _until(connection: sqlite3.Connection, wanted: Wanted, span: Span, commit: int) -> int:
+    """Return where a span ends behind a commit."""
     if span.after >= span.head:
-        return span
+        return span.upto
     firsts = [
         connection.execute(
             f"SELECT version FROM {table.rows} WHERE part = ? AND version > ? AND commit_id > ?"
@@ -133,8 +144,7 @@ def _until(connection: sqlite3.Connection, wanted: Wanted, span: Span, commit: i
         ).fetchone()
         for table, _ in wanted
     ]
-    upto = min((first[0] - 1 for first in firsts if first is not None), default=span.head)
-    return Span(span.part, span.name, span.after, upto, span.head)
+    return min((first[0] - 1 for first in firsts if first is not None), default=span.head)
 
 
 def _sections(
@@ -146,10 +156,9 @@ def _sections(
         for span in spans:
             if span.after >= span.upto:
                 continue
-            news = (
-                f"r.part = {span.part} AND r.version > {span.after} AND r.version <= {span.upto}"
-                f" AND (r.origin IS NOT {device} OR r.foreign_version > {span.after})"
-            )
+            news = f"r.part = {span.part} AND r.version > {span.after} AND r.version <= {span.upto}"
+            if not span.whole:
+                news += f" AND (r.origin IS NOT {device} OR r.foreign_version > {span.after})"
             sections += _of_partition(connection, table, shape, span.name, news)
     return sections
 
@@ -222,4 +231,4 @@ def present_state(
             Section(table=table.name, kind="exit", rows=encode_rows(missing), partition=partition)
         )
     # Lists, as a result has them when it is read again from where it is stored.
-    return [replace(each, rows=[list(row) for row in each.rows]) for each in sections]
+    return [structs.replace(each, rows=[list(row) for row in each.rows]) for each in sections]

@@ -137,10 +137,13 @@ class RowStore(Protocol):
         tables: Sequence[TableShape],
         cursors: Mapping[str, int],
         limits: PageLimits,
+        *,
+        compared: Mapping[str, int],
     ) -> Page | Problem:
         """Read what came after the cursors, in one snapshot; a partition without a cursor is not read.
 
-        What the device itself wrote last is left out, unless somebody else wrote in between. A cursor above
-        what there is here is the problem `file_behind`.
+        What the device itself wrote last is left out, unless somebody else wrote in between, or the partition is
+        `compared`; the span of such a one does not reach from below to above the version that stands there. A
+        cursor above what there is here is the problem `file_behind`.
         """
         ...

@@ -249,6 +249,8 @@ class SqliteRows:
         tables: Sequence[TableShape],
         cursors: Mapping[str, int],
         limits: PageLimits,
+        *,
+        compared: Mapping[str, int],
     ) -> Page | Problem:
         """Read what came after the cursors, in one snapshot; see the interface."""
         with self._snapshot():
@@ -256,7 +258,7 @@ class SqliteRows:
             if known is None:
                 return Problem("bad_message", "the device is not known")
             self._asked[device] = tables
-            spans = pages.read_spans(self._connection, cursors)
+            spans = pages.read_spans(self._connection, cursors, compared)
             for span in spans:
                 if span.after > span.head:
                     message = f"the server's {span.name!r} ends at {span.head}"

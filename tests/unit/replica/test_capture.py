@@ -251,19 +251,6 @@ def test_of_a_table_whose_triggers_were_dropped_nothing_is_sent(bench: ReplicaBe
     bench.settle()
     bench.run(f'DROP TRIGGER "{name}"', "INSERT INTO notes VALUES ('2', 'a', 'b', 3)")
     assert bench.cut() == []
-    assert bench.replica.uncertain == ("notes",)
+    assert bench.uncertain == ("notes",)
     back = bench.app.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     assert back is not None
-
-
-def test_what_went_by_unseen_is_found_where_no_row_may_have_been_edited(
-    bench: ReplicaBench,
-) -> None:
-    """Without its triggers a table that the server knows nothing of is simply read anew."""
-    for (name,) in bench.app.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'notes'"
-    ).fetchall():
-        bench.run(f'DROP TRIGGER "{name}"')
-    bench.run("INSERT INTO notes VALUES ('1', 'a', 'b', 3)")
-    assert bench.sent() == [("insert", ("1",), {"title": "a", "body": "b", "likes": 3}, {})]
-    assert bench.replica.uncertain == ()

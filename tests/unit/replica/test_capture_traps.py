@@ -301,7 +301,7 @@ def test_the_bit_of_a_dropped_column_is_never_given_again(bench: ReplicaBench) -
     bench.run(*(f"DROP TRIGGER {name}" for (name,) in names))
     bench.run("ALTER TABLE notes DROP COLUMN body")
     assert bench.cut() == []
-    assert bench.replica.uncertain == ("notes",)
+    assert bench.uncertain == ("notes",)
     bench.run("ALTER TABLE notes ADD COLUMN body TEXT")
     bench.replica.state()
     ids = bench.app.execute("SELECT id, name, present FROM _sync_columns ORDER BY id").fetchall()
@@ -315,8 +315,8 @@ def test_a_transform_of_sqlite_utils_is_noticed(bench: ReplicaBench) -> None:
     sqlite_utils.Database(bench.app).table("notes").transform(rename={"body": "content"})
     bench.run("INSERT INTO notes VALUES ('2', 'a', 'b', 3)")
     assert bench.cut() == []
-    assert bench.replica.uncertain == ("notes",)
+    assert bench.uncertain == ("notes",)
     bench.replica.close()
     bench.replica = bench.open()
-    assert bench.replica.uncertain == ("notes",)
+    assert bench.uncertain == ("notes",)
     assert bench.replica.state().pending > 0

@@ -81,7 +81,7 @@ def test_hello_is_greeted_and_welcomed(story: HubStory) -> None:
     ]
     # Where the device was, and from the beginning where it had nothing.
     assert effects[1:] == [
-        ReadPage(socket, OTHER_DEVICE, (NOTES,), {OWN: 4, TEAM: 0}, PageLimits(atomic=True))
+        ReadPage(socket, OTHER_DEVICE, (NOTES,), {OWN: 4, TEAM: 0}, {}, PageLimits(atomic=True))
     ]
 
 

@@ -66,10 +66,22 @@ def test_first_download_goes_page_by_page_and_ends_in_a_checkpoint(story: HubSto
 
     assert after_first == [
         Send(socket, first.changes),
-        ReadPage(socket, DEVICE, (NOTES,), {OWN: 10}, PageLimits(atomic=False)),
+        ReadPage(socket, DEVICE, (NOTES,), {OWN: 10}, {}, PageLimits(atomic=False)),
     ]
     assert after_second == [Send(socket, second.changes), Send(socket, Checkpoint({OWN: 15}, 3))]
     assert [each.limits.atomic for each in story.calls(ReadPage)] == [False, False, True]
+
+
+def test_a_comparison_lasts_until_the_first_checkpoint(story: HubStory) -> None:
+    """From then on what the device writes itself is left out as usual."""
+    socket = story.welcomed(hello(checkpoints={OWN: 0}, compare={OWN: 7}))
+
+    story.read(socket, page({OWN: 7}, complete=False))
+    story.read(socket, page({OWN: 9}))
+    story.confirm(socket, {OWN: 9})
+    story.judge(socket, 1, OWN)
+
+    assert [each.compared for each in story.calls(ReadPage)] == [{OWN: 7}, {OWN: 7}, {}]
 
 
 def test_slow_reader_is_not_read_for(story: HubStory) -> None:

@@ -333,10 +333,29 @@ def test_a_row_that_others_wrote_in_between_comes_back(bench: StoreBench) -> Non
     assert nothing == []
 
 
+def test_a_device_that_compares_gets_its_own_rows_and_no_page_across_what_it_knew(
+    bench: StoreBench,
+) -> None:
+    """Of a page's rows it must be certain whether they were there before."""
+    bench.welcome("A")
+    bench.judged("A", bench.insert(["1", "one", None, 0], ["2", "two", None, 0]))
+    bench.judged("A", bench.insert(["3", "three", None, 0]))
+    _, nothing = bench.page("A")
+    assert nothing == []
+    page, (section,) = bench.page("A", compared={"user:ann": 2})
+    assert [row[0] for row in section.rows] == ["1", "2"]
+    assert (page.changes.cursors, page.changes.complete) == ({"user:ann": 2}, False)
+    page, (section,) = bench.page("A", page.changes.cursors, compared={"user:ann": 2})
+    assert [row[0] for row in section.rows] == ["3"]
+    assert page.changes.complete
+
+
 def test_a_cursor_beyond_the_server_is_a_problem(bench: StoreBench) -> None:
     """A device that is further than the server is told so, and not left waiting."""
     bench.welcome("B")
-    answer = bench.store.page(DEVICES["B"], bench.store.shapes, {"user:ann": 7}, PageLimits())
+    answer = bench.store.page(
+        DEVICES["B"], bench.store.shapes, {"user:ann": 7}, PageLimits(), compared={}
+    )
     assert isinstance(answer, Problem) and answer.code == "file_behind"
 
 
