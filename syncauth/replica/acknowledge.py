@@ -38,8 +38,8 @@ def acknowledge(
     before = dead_letters.newest(connection)
     with applying(connection):
         for result in sorted(results, key=lambda result: result.batch):
-            sections = _batch_of(connection, result)
-            _refuse(connection, tables, result, sections)
+            _check_oldest(connection, result)
+            _refuse(connection, tables, result)
             _trim(connection, tables, result)
             if result.rows or waiting.count(connection):
                 applier = Applier(connection, tables, through=result.batch, decided=True)
@@ -51,11 +51,11 @@ def acknowledge(
     return dead_letters.read(connection, before)
 
 
-def _batch_of(connection: sqlite3.Connection, result: BatchResult) -> bytes:
+def _check_oldest(connection: sqlite3.Connection, result: BatchResult) -> None:
     row = connection.execute(
-        "SELECT batch, digest, sections FROM _sync_inflight ORDER BY batch LIMIT 1"
+        "SELECT batch, digest FROM _sync_inflight ORDER BY batch LIMIT 1"
     ).fetchone()
-    if row is None or row[:2] != (result.batch, result.digest):
+    if row != (result.batch, result.digest):
         raise InvalidMessage(
             "a result does not fit the oldest batch in flight",
             why=f"it names batch {result.batch}, {'none' if row is None else row[0]} is in flight"
@@ -63,19 +63,18 @@ def _batch_of(connection: sqlite3.Connection, result: BatchResult) -> bytes:
             else f"batch {result.batch} has another digest here",
             remedy="Nothing was changed; the batch is sent again after the next connect",
         )
-    return bytes(row[2])
 
 
 def _refuse(
-    connection: sqlite3.Connection,
-    tables: Mapping[str, Table],
-    result: BatchResult,
-    raw: bytes,
+    connection: sqlite3.Connection, tables: Mapping[str, Table], result: BatchResult
 ) -> None:
     """Hand refused entries to the dead letters with the values that were sent."""
     if not result.refused:
         return
     refusals = {refused.entry: refused for refused in result.refused}
+    (raw,) = connection.execute(
+        "SELECT sections FROM _sync_inflight WHERE batch = ?", (result.batch,)
+    ).fetchone()
     for section in decode_sections(raw):
         table = tables.get(section.table)
         width = len(section.rows[0]) if table is None else table.width

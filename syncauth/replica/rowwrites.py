@@ -55,25 +55,21 @@ def upsert_sql(table: Table, columns: Sequence[str], raw: Collection[int]) -> st
 def upsert_rows(
     connection: sqlite3.Connection, table: Table, columns: Sequence[str], rows: Sequence[Any]
 ) -> bool:
-    """Place rows in the app's table; return True, with nothing written, where a unique value is in the way.
+    """Place rows in the app's table; return True, with those before it placed, where a unique value is in the way.
+
+    There is no savepoint around them: beneath one SQLite would copy each page again for every row. Nor is one
+    needed, since rows that were placed can be placed once more.
 
     Raises:
         SyncStopped: the app's table does not take a row of the server (`schema_mismatch`).
     """
-    if not rows:
-        return False
-    connection.execute("SAVEPOINT placing")
     try:
         for raw, group in split_raw(rows):
             given = group if columns else [row[: table.width] for row in group]
             connection.executemany(upsert_sql(table, columns, raw), given)
     except sqlite3.IntegrityError as error:
-        connection.execute("ROLLBACK TO placing")
         check_unique(table, error)
         return True
-    finally:
-        if connection.in_transaction:  # not after a full disk, which ends the whole transaction
-            connection.execute("RELEASE placing")
     return False
 
 

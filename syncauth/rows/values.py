@@ -14,10 +14,12 @@ null.
 from __future__ import annotations
 
 import binascii
+import contextlib
+import itertools
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from syncauth.errors import InvalidMessage
@@ -44,24 +46,57 @@ class RawText(bytes):
 
 
 def read_all(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-    """Fetch all rows as tuples; TEXT arrives as `str`, or as `RawText` where it is not valid UTF-8.
+    """Fetch all rows as tuples; see `read_portions`."""
+    return [row for rows in read_portions(connection, sql, parameters) for row in rows]
 
-    For our own connections only: the text factory is changed for a moment where such a text is met.
-    The statement must only read, since it may be run twice.
+
+def read_portions(
+    connection: sqlite3.Connection,
+    sql: str,
+    parameters: Sequence[Any] = (),
+    *,
+    portion: int | None = None,
+) -> Iterator[list[Any]]:
+    """Fetch rows as tuples, at most `portion` at once.
+
+    TEXT arrives as `str`, or as `RawText` where it is not valid UTF-8. For our own connections only:
+    the text factory is changed for a moment. The statement must only read, since it is run once more
+    where such a text is met; nothing that it reads may change between two portions.
     """
-    cursor = connection.cursor()
-    cursor.row_factory = None
+    done = 0
+    for factory in (str, _text):
+        cursor = connection.cursor()
+        cursor.row_factory = None
+        try:
+            with _texts_as(connection, factory):
+                cursor.execute(sql, parameters)
+                for _ in itertools.islice(cursor, done):
+                    pass
+                rows = _fetch(cursor, portion)
+            while rows:
+                done += len(rows)
+                yield rows
+                with _texts_as(connection, factory):
+                    rows = _fetch(cursor, portion)
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error):
+                raise
+        else:
+            return
+
+
+@contextlib.contextmanager
+def _texts_as(connection: sqlite3.Connection, factory: Callable[[bytes], Any]) -> Iterator[None]:
     before = connection.text_factory
-    connection.text_factory = str
+    connection.text_factory = factory
     try:
-        return cursor.execute(sql, parameters).fetchall()
-    except sqlite3.OperationalError as error:
-        if "decode to UTF-8" not in str(error):
-            raise
-        connection.text_factory = _text
-        return cursor.execute(sql, parameters).fetchall()
+        yield
     finally:
         connection.text_factory = before
+
+
+def _fetch(cursor: sqlite3.Cursor, portion: int | None) -> list[Any]:
+    return cursor.fetchall() if portion is None else cursor.fetchmany(portion)
 
 
 def encode_rows(rows: Sequence[Sequence[Any]]) -> list[Any]:
