@@ -14,10 +14,11 @@ REPLACE, and never overwrite a column whose pending local write is newer.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from syncauth.replica import comparing, conflicts, waiting
+from syncauth.replica.conflicts import Candidate
 from syncauth.replica.entries import Entry, delete_entries, has_pending, read_entries
 from syncauth.replica.merge import Outcome, Overlay, Remote
 from syncauth.replica.orphans import Orphans
@@ -42,6 +43,14 @@ AHEAD_MS = 60_000
 """How far a stamp may lie ahead of the server's time before it is cut."""
 
 LEFT = ("permission_denied", "the row has left what this user may see")
+
+
+class _Merged(NamedTuple):
+    """A group with its rows as they are to be written, and (key…, lives) of those that stay as they are."""
+
+    group: Group
+    written: Sequence[Any]
+    known: Sequence[Any]
 
 
 class Applier:
@@ -92,8 +101,8 @@ class Applier:
             for group in page.removals:
                 self._remove(page.table, group)
         for page in pages:
-            for group in page.rows:
-                self._write(page.table, group)
+            if page.rows:
+                self._write(page.table, page.rows)
         self._orphans.refuse_all()
 
     def _compare(self, table: Table, group: Group) -> None:
@@ -187,27 +196,37 @@ class Applier:
 
     # --- rows --------------------------------------------------------------------------------------
 
-    def _write(self, table: Table, group: Group) -> None:
-        rows: Sequence[Any] = group.rows
-        known: Iterable[Any] = ()
-        if has_pending(self._connection, table, self._through):
-            rows, known = self._merge_pending(table, group)
-        left = upsert_rows(self._connection, table, group.columns, rows)
-        if left:
-            outcome = conflicts.place(
-                self._connection, table, group.columns, rows, orphans=self._orphans
-            )
-            sent = {tuple(row[: table.width]): row for row in group.rows}
-            unplaced = [sent[tuple(row[: table.width])] for row in outcome.waiting]
-            waiting.store(self._connection, table, group, unplaced)
-            rows = outcome.placed
-        width, partition = table.width, group.partition_id
-        upsert_known(self._connection, table, [(*row[: width + 1], partition) for row in rows])
-        upsert_known(self._connection, table, [(*row, partition) for row in known])
+    def _write(self, table: Table, groups: Sequence[Group]) -> None:
+        """Write all rows of a table: they may swap unique values over the borders of groups."""
+        merged = [_Merged(group, *self._merge_pending(table, group)) for group in groups]
+        if any(upsert_rows(self._connection, table, m.group.columns, m.written) for m in merged):
+            merged = self._place(table, merged)
+        for group, written, known in merged:
+            width, partition = table.width, group.partition_id
+            rows = [(*row[: width + 1], partition) for row in written]
+            upsert_known(self._connection, table, rows)
+            upsert_known(self._connection, table, [(*row, partition) for row in known])
 
-    def _merge_pending(self, table: Table, group: Group) -> tuple[list[Any], list[Any]]:
+    def _place(self, table: Table, merged: Sequence[_Merged]) -> list[_Merged]:
+        """Place the rows one by one; returns what has found its place, and lets the others wait."""
+        width = table.width
+        candidates = []
+        for group, written, _ in merged:
+            sent = {tuple(row[:width]): row for row in group.rows}
+            candidates += [Candidate(group, row, sent[tuple(row[:width])]) for row in written]
+        outcome = conflicts.place(self._connection, table, candidates, orphans=self._orphans)
+        for each in outcome.waiting:
+            waiting.store(self._connection, table, each.group, [each.sent])
+        return [
+            _Merged(m.group, [c.row for c in outcome.placed if c.group is m.group], m.known)
+            for m in merged
+        ]
+
+    def _merge_pending(self, table: Table, group: Group) -> tuple[Sequence[Any], Sequence[Any]]:
         """Return the rows to be written, merged where entries are pending, and (key…, lives) of all others."""
         width = table.width
+        if not has_pending(self._connection, table, self._through):
+            return group.rows, []
         fill_keys(self._connection, table, [tuple(row[: width + 1]) for row in group.rows])
         entries = self._pending(table)
         if not entries:

@@ -87,11 +87,16 @@ def _changed(table: Table, name: str) -> str:
 
 
 def _counted(table: Table, name: str) -> str:
-    """The condition that a counter was counted up or down: by an integer that 64 bits hold."""
+    """The condition that a counter was counted up or down: by an integer that 64 bits hold.
+
+    A counter whose value waits to be sent takes part in that: a delta beside it would count twice.
+    """
     new, old = f"a.{quote(name)}", f"b.{_value(table, name)}"
+    word, bit = table.bit(name)
     return (
         f"(typeof({new}) = 'integer' AND typeof({old}) = 'integer'"
-        f" AND typeof({new} - {old}) = 'integer')"
+        f" AND typeof({new} - {old}) = 'integer' AND NOT EXISTS (SELECT 1 FROM {table.capture} AS c"
+        f" WHERE {table.same_key('c', 'b')} AND c.batch IS NULL AND c.m{word} & {bit}))"
     )
 
 

@@ -55,7 +55,7 @@ class FileReplica:
         with schema.transaction(connection, path):
             self._tables = tracking.register(connection, tables)
             downloads.begin(connection)
-            self._schema_version = tracking.schema_version(connection)
+            self._schema_version: int | None = tracking.schema_version(connection)
 
     @classmethod
     def open(
@@ -74,11 +74,13 @@ class FileReplica:
         self._check_open()
         self.courtesy.give_way()
         with schema.transaction(self._connection, self._path):
+            seen, self._schema_version = self._schema_version, None
             version = tracking.schema_version(self._connection)
-            if version != self._schema_version:
+            if version != seen:
                 self._tables = tracking.verify(self._connection)
             yield
-        # What we created ourselves has moved it too; after a rollback it is as it was, and is looked at again.
+        # What we created ourselves has moved it, too. Until here it was unknown: whatever is known of the tables
+        # in the middle of a transaction must not outlive its rollback.
         self._schema_version = tracking.schema_version(self._connection)
 
     @contextlib.contextmanager

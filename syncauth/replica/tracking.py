@@ -160,10 +160,15 @@ def _look_again(
 
 
 def _triggers_gone(connection: sqlite3.Connection, tracked: Tracked) -> bool:
-    """Whether a trigger is absent, so that changes went by; one that only has another text was at work."""
+    """Whether a trigger is absent, so that changes went by; one that only has another text was at work.
+
+    One that has followed the table to another name is absent, too.
+    """
     return any(
         connection.execute(
-            "SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND name = ?", (name,)
+            "SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND name = ?"
+            " AND tbl_name = ? COLLATE NOCASE",
+            (name, tracked.info.name),
         ).fetchone()
         is None
         for name in trigger_sql(tracked)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from syncauth.errors import InvalidMessage, SyncAuthError, UsageError
+from syncauth.errors import InvalidMessage, SyncAuthError, SyncStopped, UsageError
 from syncauth.models import (
     ConnectionState,
     PauseReason,
@@ -309,6 +309,8 @@ def replica_failed(draft: Draft, answer: ReplicaFailed) -> None:
 
 def _code_of(error: SyncAuthError) -> str:
     """Return the catalogue's name for an error of the replica."""
+    if isinstance(error, SyncStopped):
+        return error.code
     if isinstance(error, InvalidMessage):
         return "bad_message"
     if isinstance(error, UsageError):

@@ -98,6 +98,16 @@ def test_rows_that_wait_unsent_are_sent_as_they_are_then(bench: ReplicaBench) ->
     assert counted == {("1",): 11, ("2",): 11, ("3",): 11, ("4",): 0}
 
 
+def test_a_counter_whose_value_waits_is_not_counted_twice(bench: ReplicaBench) -> None:
+    """Its value travels as it is now, and no delta beside it (I9)."""
+    bench.run("UPDATE notes SET likes = NULL WHERE id = '1'")
+    bench.run("UPDATE notes SET likes = 10 WHERE id = '1'")
+    migrate(bench, lambda db: db.conn.execute("UPDATE notes SET likes = likes + 5 WHERE id = '1'"))
+    sent = bench.sent()
+    assert {each[2]["likes"] for each in sent} == {15}
+    assert all(each[3] == {} for each in sent)
+
+
 def test_a_migration_that_fails_changes_nothing(bench: ReplicaBench) -> None:
     """Rows, shape and triggers are as before; capture goes on."""
 

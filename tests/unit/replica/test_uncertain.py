@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from syncauth.errors import SyncStopped
 from syncauth.models import TableSpec
 from syncauth.sansio.messages import Checkpoint, Refused
 from tests.support.replica_bench import OWN, ReplicaBench, remote
@@ -147,6 +148,39 @@ def test_a_refusal_of_what_was_in_flight_hands_over_what_stood_there(two: Replic
     ]
     assert two.table("notes")[0] == ("1", "a")
     assert done.state.in_flight == ()
+
+
+def test_a_renamed_table_takes_its_triggers_along(two: ReplicaBench) -> None:
+    """What is written to the table that took its place is found by its keys (I1)."""
+    two.run(
+        "ALTER TABLE notes RENAME TO notes_kept",
+        "CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, title TEXT)",
+        "INSERT INTO notes SELECT * FROM notes_kept",
+        "DELETE FROM notes WHERE id = '2'",
+        "INSERT INTO notes VALUES ('3', 'c')",
+    )
+    assert two.cut() == []
+    assert two.uncertain == ("notes",)
+    assert _entries(two) == [("delete", "2"), ("insert", "3")]
+    two.run("UPDATE notes SET title = 'seen' WHERE id = '1'")
+    assert ("update", "1") in _entries(two)
+
+
+def test_a_page_that_fails_at_its_end_leaves_the_table_uncertain(tmp_path: Path) -> None:
+    """What the transaction took back holds in memory, too: nothing is sent before the comparison (I1)."""
+    bench = ReplicaBench(
+        tmp_path, "CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, title TEXT UNIQUE)"
+    )
+    bench.apply(remote(("1", "a"), columns=["title"]))
+    interrupt(bench, "UPDATE notes SET title = 'unseen'")
+    assert bench.cut() == []
+    bench.replica.begin_connection()
+    with pytest.raises(SyncStopped):
+        bench.apply(remote(("2", "same"), ("3", "same"), columns=["title"]))
+    bench.run("INSERT INTO notes VALUES ('4', 'ours')")
+    assert bench.uncertain == ("notes",)
+    assert bench.cut() == []
+    bench.close()
 
 
 def test_a_deletion_that_waits_already_is_not_recorded_twice(two: ReplicaBench) -> None:
