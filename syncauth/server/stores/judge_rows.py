@@ -27,10 +27,13 @@ from syncauth.server.stores.served import Served
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change, with the HLC's stamp that counts and the life that an insert begins."""
+    """One change, with the HLC's stamp that counts and the life that an insert begins.
+
+    `partition` is None where the device did not know it and no row of the life was found.
+    """
 
     group: Group
-    partition: str
+    partition: Any
     key: tuple[Any, ...]
     entry: int
     stamp: str
@@ -102,7 +105,7 @@ class RowJudge:
         count = len(group.columns)
         return Change(
             group=group,
-            partition=group.partition or self._partition_of(group.table, key, life),
+            partition=self._partition_of(group, key, life),
             key=key,
             entry=entry,
             stamp=self._writer.stamp(entry, hlc),
@@ -112,14 +115,16 @@ class RowJudge:
             deltas=dict(zip(group.deltas, values[count:], strict=True)),
         )
 
-    def _partition_of(self, table: Served, key: tuple[Any, ...], life: str | None) -> str:
-        """Find the partition of a row that its device knows by key and life only."""
+    def _partition_of(self, group: Group, key: tuple[Any, ...], life: str | None) -> Any:
+        """Return the partition named, or that of a row which its device knows by key and life only."""
+        if group.kind == "insert" or group.partition:
+            return group.partition  # of an insert the column says it, an empty text included
         for partition, access in self._access.items():
             if access == "write" and life is not None:
-                state = self._rows.state(table, partition, key)
+                state = self._rows.state(group.table, partition, key)
                 if state is not None and same_life(state.lives, life):
                     return partition
-        return ""
+        return None
 
     def _try(self, change: Change) -> Refusal | None:
         """Apply a change in a savepoint; None if it was applied or superseded."""
@@ -141,19 +146,21 @@ class RowJudge:
     def _forbidden(self, change: Change) -> Refusal | None:
         """Check writing of the old and of the new partition (I15)."""
         group = change.group
-        if group.kind == "insert" and not isinstance(group.partition, str):
-            return Refusal("constraint", "the partition of a row is a text")
-        if group.targeted and not isinstance(group.target, str):
-            return Refusal("constraint", "the partition of a row is a text")
-        needed = [change.partition, *([group.target] if group.targeted else [])]
+        needed = [group.target] if group.targeted else []
         # A row that is nowhere is no secret: the change has nothing to write and is superseded.
-        if any(name and self._access.get(name) != "write" for name in needed):
+        if group.kind == "insert" or change.partition is not None:
+            needed.append(change.partition)
+        if not all(isinstance(name, str) for name in needed):
+            return Refusal("constraint", "the partition of a row is a text")
+        if any(self._access.get(name) != "write" for name in needed):
             return Refusal(
                 "permission_denied", "the rules do not let this user write the partition"
             )
         return None
 
     def _apply(self, change: Change) -> tuple[Refusal | None, Superseded | None]:
+        if change.partition is None:
+            return None, Superseded(change.entry)
         apply = {"insert": self._insert, "update": self._update, "delete": self._delete}
         state = self._rows.state(change.table, change.partition, change.key)
         before = self._rows.referenced(change.table, change.partition, change.key)

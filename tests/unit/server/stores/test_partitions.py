@@ -161,3 +161,62 @@ def test_a_table_without_the_shape_that_is_needed_is_refused_at_the_start(tmp_pa
     table = ServedTable("tasks", partition_column="project", partition="column")
     with pytest.raises(InvalidConfig, match="rule"):
         StoreBench(tmp_path / "rules.db", TASKS, [table], Rules(read="SELECT nothing FROM nowhere"))
+
+
+NAMELESS = Rules(
+    read="SELECT iif(:user_id = 'ann', '', 'black')",
+    write="SELECT iif(:user_id = 'ann', '', 'black')",
+)
+
+
+@pytest.fixture
+def nameless(tmp_path: Path) -> Iterator[StoreBench]:
+    """A store in which the partition with the empty name is ann's, with one row."""
+    table = ServedTable("tasks", partition_column="project", partition="column")
+    bench = StoreBench(tmp_path / "nameless.db", TASKS, [table], NAMELESS)
+    bench.welcome("A", "ann")
+    bench.welcome("B", "bob")
+    bench.judged("A", bench.insert(["1", "", "ann's"], table="tasks", columns=COLUMNS))
+    yield bench
+    bench.connection.close()
+
+
+def test_an_empty_name_of_a_partition_is_a_name_like_any_other(nameless: StoreBench) -> None:
+    """Nobody inserts into it, moves rows to it or joins a row of it without permission (I15)."""
+    own = nameless.insert(["2", "black", "b"], table="tasks", columns=COLUMNS)
+    nameless.judged("B", own, user="bob")
+    entering = [["1", "", "B"], ["3", "", "B"]]
+    for section in (
+        nameless.insert(*entering, table="tasks", columns=COLUMNS, hlc=HLC + 9),
+        nameless.update(
+            "2", {"project": ""}, life=life("B"), hlc=HLC + 9, partition="black", table="tasks"
+        ),
+        nameless.update("2", {"project": ""}, life=life("B"), hlc=HLC + 9, table="tasks"),
+    ):
+        answer = nameless.judged("B", section, user="bob")
+        assert {each.code for each in answer.result.refused} == {"permission_denied"}
+        assert len(answer.result.refused) == len(section.rows)
+        assert not any(each.partition == "" and each.kind == "row" for each in answer.result.rows)
+    assert nameless.rows("tasks") == [("", "1", "ann's"), ("black", "2", "b")]
+
+
+def test_a_row_whose_partition_was_not_found_is_not_looked_for_in_the_nameless_one(
+    nameless: StoreBench,
+) -> None:
+    """Knowing key and life of a row there does not help whoever may not write it (I15)."""
+    update = nameless.update("1", {"title": "B"}, life=life("A"), hlc=HLC + 9, table="tasks")
+    moving = nameless.update("1", {"project": "black"}, life=life("A"), hlc=HLC + 9, table="tasks")
+    delete = nameless.delete("1", life=life("A"), hlc=HLC + 9, table="tasks")
+    for section in (update, moving, delete):
+        answer = nameless.judged("B", section, user="bob")
+        assert (len(answer.result.superseded), answer.result.refused) == (1, [])
+    assert nameless.rows("tasks") == [("", "1", "ann's")]
+
+
+def test_whoever_may_write_the_nameless_partition_changes_its_rows(nameless: StoreBench) -> None:
+    """The permission counts there as it does anywhere."""
+    update = nameless.update("1", {"title": "new"}, life=life("A"), hlc=HLC + 9, table="tasks")
+    assert nameless.judged("A", update).touched == {""}
+    assert nameless.rows("tasks") == [("", "1", "new")]
+    nameless.judged("A", nameless.delete("1", life=life("A"), hlc=HLC + 10, table="tasks"))
+    assert nameless.rows("tasks") == []
