@@ -213,7 +213,7 @@ class RowJudge:
         """Merge columns by stamps. The device is told the row unless it has it already (`told`)."""
         table, group = change.table, change.group
         incoming = dict.fromkeys(change.values, change.stamp)
-        if group.targeted:
+        if group.targeted or (group.kind == "insert" and not table.by_user):
             incoming[table.partition_column] = change.stamp
         merged = merge(state.stamps, incoming, table.columns)
         winners = {name: change.values[name] for name in merged.winners if name in change.values}

@@ -150,7 +150,7 @@ def stamping(table: Served, columns: Sequence[str]) -> tuple[str, str]:
     """Return the SQL that gives columns the stamp ?3, and the condition that none has a newer one."""
     if not columns:
         return "", " AND ?3 IS NOT NULL"
-    if set(columns) >= {*table.info.value_names}:
+    if set(columns) >= {*table.columns}:  # a partition that is a column has a stamp, too
         terms = "stamp = ?3, stamps = NULL, newest = NULL, "
     else:
         names = ", ".join(f"{_text(name)}, ?3" for name in columns)
