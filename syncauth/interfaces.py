@@ -178,6 +178,15 @@ class Acknowledged:
     restored: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a cut did: the batch, if there is one, the state after it, and the changes that no frame can carry."""
+
+    batch: Batch | None
+    state: ReplicaState
+    refused: tuple[DeadLetter, ...] = ()
+
+
 class Replica(Protocol):
     """The keeping side of one user's file. Every method is one short transaction and blocks."""
 
@@ -200,8 +209,8 @@ class Replica(Protocol):
         """Keep the difference server time minus wall clock for the clock of the triggers."""
         ...
 
-    def cut(self, *, rows: int, size: int) -> Batch | None:
-        """Move the oldest unsent changes in flight as the next batch; None if there are none.
+    def cut(self, *, rows: int, size: int) -> Cut:
+        """Move the oldest unsent changes in flight as the next batch, if there are any.
 
         At most `rows` changes and about `size` bytes, committed with synchronous=FULL.
         """

@@ -88,8 +88,8 @@ def carry_out(replica: Replica, effect: ReplicaEffect) -> Input:
     ticket = effect.ticket
     match effect:
         case effects.CutBatch():
-            batch = replica.cut(rows=effect.rows, size=effect.size)
-            return inputs.BatchCut(ticket, batch, replica.state())
+            cut = replica.cut(rows=effect.rows, size=effect.size)
+            return inputs.BatchCut(ticket, cut.batch, cut.state, cut.refused)
         case effects.LoadInFlight():
             return inputs.InFlightLoaded(ticket, tuple(replica.batches_in_flight(0)))
         case effects.AcknowledgeBatches():

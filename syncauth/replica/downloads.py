@@ -30,20 +30,20 @@ def is_wished(connection: sqlite3.Connection) -> bool:
 def begin(connection: sqlite3.Connection) -> None:
     """Go back to version 0 if that was wished for, before a connection names the versions reached.
 
-    Where a table is uncertain, the versions reached before stay known: up to them this replica had every row, so
-    that a difference can only have been made here.
+    The versions reached before stay known: the server sends this device's own rows again, too, and since up to them
+    this replica had every row of an uncertain table, a difference can only have been made here.
     """
     if not is_wished(connection):
         return
-    if uncertain_tables(connection):
-        connection.execute("UPDATE _sync_partitions SET known = max(ifnull(known, 0), version)")
-    connection.execute("UPDATE _sync_partitions SET version = 0")
+    connection.execute(
+        "UPDATE _sync_partitions SET known = max(ifnull(known, 0), version), version = 0"
+    )
     connection.execute("DELETE FROM _sync_waiting")  # all of them come again
     write_meta(connection, _AGAIN, 0)
 
 
 def known(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return the versions up to which every row was here, by partition; empty unless rows are compared."""
+    """Return the versions up to which every row was here, by partition; empty unless all is downloaded again."""
     return dict(
         connection.execute(
             "SELECT name, known FROM _sync_partitions WHERE known IS NOT NULL ORDER BY name"
@@ -58,6 +58,6 @@ def uncertain_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def finish(connection: sqlite3.Connection) -> None:
-    """Everything was received and compared: nothing is uncertain any more."""
+    """Everything was received, and compared where it was uncertain."""
     connection.execute("UPDATE _sync_tables SET uncertain = 0")
     connection.execute("UPDATE _sync_partitions SET known = NULL")

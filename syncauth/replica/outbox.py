@@ -9,9 +9,10 @@ stored before anything is sent, and a resend sends these bytes. This module must
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 
 from syncauth.errors import FileCorrupt
+from syncauth.replica import downloads, oversize
 from syncauth.replica.schema import read_meta, read_number, write_meta
 from syncauth.replica.sections import Kinds, Reader, Span
 from syncauth.replica.table import Table
@@ -20,30 +21,35 @@ from syncauth.sansio.messages import digest_of, encode_sections
 
 
 def cut(
-    connection: sqlite3.Connection, tables: Sequence[Table], *, rows: int, size: int
+    connection: sqlite3.Connection, tables: Mapping[str, Table], *, rows: int, size: int
 ) -> Batch | None:
     """Move the oldest unsent entries in flight, within the caller's transaction; None if there are none.
 
-    At most `rows` changes; at most `size` bytes unless a single change is larger. While a table is uncertain,
-    nothing is cut of any: a newer change never overtakes an older one.
+    At most `rows` changes; at most `size` bytes unless a single change is larger; one that no frame can carry
+    goes to the dead letters. While a table is uncertain, or all is to be downloaded again, nothing is cut of any:
+    a newer change never overtakes an older one.
 
     Raises:
         FileCorrupt: an entry names a row that is gone; nothing was cut.
     """
-    if any(table.uncertain for table in tables):
-        return None
     wanted = rows
     while True:
-        span = _oldest(connection, tables, wanted)
+        if downloads.is_wished(connection) or any(table.uncertain for table in tables.values()):
+            return None
+        span = _oldest(connection, tables.values(), wanted)
         if span is None:
             return None
         reader = Reader(connection, span, size)
-        unsent = [(table, reader.kinds(table)) for table in tables]
+        unsent = [(table, reader.kinds(table)) for table in tables.values()]
         sections = reader.read([(table, kinds) for table, kinds in unsent if kinds.any])
         raw = encode_sections(sections)
-        if len(raw) <= size or reader.span.changes == 1:
+        if reader.span.changes > 1 and len(raw) > size:
+            wanted = max(1, min(reader.span.changes - 1, reader.fitting))
+        elif len(raw) > size + oversize.ROOM:
+            oversize.refuse(connection, tables, span.first, len(raw), size)
+            wanted = rows
+        else:
             break
-        wanted = max(1, min(reader.span.changes - 1, reader.fitting))
     number = read_number(connection, "next_batch", 1)
     batch = Batch(number=number, digest=digest_of(raw), sections=raw, changes=reader.span.changes)
     marked = sum(
@@ -63,7 +69,7 @@ def cut(
     return batch
 
 
-def _oldest(connection: sqlite3.Connection, tables: Sequence[Table], rows: int) -> Span | None:
+def _oldest(connection: sqlite3.Connection, tables: Collection[Table], rows: int) -> Span | None:
     """Return the span of the `rows` oldest unsent entries."""
     if not tables:
         return None

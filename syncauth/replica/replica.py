@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from syncauth.errors import Closed, InvalidMessage, SyncStopped
-from syncauth.interfaces import Acknowledged
+from syncauth.interfaces import Acknowledged, Cut
 from syncauth.models import DeadLetter, TableSpec
 from syncauth.replica import dead_letters, downloads, inflight, outbox, schema, tracking, waiting
 from syncauth.replica.acknowledge import acknowledge
@@ -126,12 +126,13 @@ class FileReplica:
                 "UPDATE _sync_clock SET offset_ms = ? WHERE id = 1", (offset_ms,)
             )
 
-    def cut(self, *, rows: int, size: int) -> Batch | None:
-        """Move the oldest unsent changes in flight as the next batch, or return None if there are none."""
+    def cut(self, *, rows: int, size: int) -> Cut:
+        """Move the oldest unsent changes in flight as the next batch, if there are any."""
         with self._transaction():
-            if downloads.is_wished(self._connection):
-                return None
-            return outbox.cut(self._connection, list(self._tables.values()), rows=rows, size=size)
+            before = dead_letters.newest(self._connection)
+            batch = outbox.cut(self._connection, self._tables, rows=rows, size=size)
+            refused = dead_letters.read(self._connection, before)
+            return Cut(batch, self._read_state(), refused)
 
     def batches_in_flight(self, after: int) -> Sequence[Batch]:
         """Return the batches in flight above number `after`, in order, with the very bytes they had."""
@@ -192,10 +193,11 @@ class FileReplica:
             return Acknowledged(self._read_state(), (), restored)
 
     def _finish(self) -> tuple[str, ...]:
-        """End a comparison: everything was received. Returns the tables that are certain again."""
+        """End a download of everything. Returns the tables that are certain again."""
         restored = downloads.uncertain_tables(self._connection)
-        if restored:
+        if restored or downloads.known(self._connection):
             downloads.finish(self._connection)
+        if restored:
             self._tables = tracking.verify(self._connection)
         return restored
 

@@ -114,6 +114,7 @@ def acked(draft: Draft) -> int:
 def batch_cut(draft: Draft, answer: BatchCut) -> None:
     """A batch is durable in flight: queue it, if the link that wanted it is still there."""
     _take_state(draft, answer.state)
+    _tell_refused(draft, answer.refused)
     if answer.batch is not None and answer.state.pending:
         draft.change(written=True)
     if is_current(draft, answer.ticket):

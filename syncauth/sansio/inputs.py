@@ -283,6 +283,7 @@ class BatchCut:
     ticket: Ticket
     batch: Batch | None
     state: ReplicaState
+    refused: tuple[DeadLetter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,10 @@ class TableShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counters: list[str] = []
 
 
+FRAME_OVERHEAD: Final = 1_000_000
+"""Bytes that a frame may have beyond a full batch."""
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the server allows: rows and bytes of a batch, and batches on their way at once."""
 

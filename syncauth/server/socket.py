@@ -29,9 +29,6 @@ from syncauth.server.config import ServerConfig, ServerLimits
 from syncauth.server.hub_driver import HubDriver
 from syncauth.server.issuer import Claims, Issuer, TokenFault
 
-FRAME_OVERHEAD: Final = 1_000_000
-"""Bytes that a frame may have beyond a full batch."""
-
 UNSENT_MESSAGES: Final = 32
 """With so many messages that wait to be sent, no further frame is read."""
 
@@ -48,7 +45,7 @@ UPGRADE_NEEDED: Final = Denied(
 
 def largest_frame(limits: ServerLimits) -> int:
     """Return how many bytes a frame may have."""
-    return limits.batch_bytes + FRAME_OVERHEAD
+    return limits.batch_bytes + messages.FRAME_OVERHEAD
 
 
 class Outgoing:

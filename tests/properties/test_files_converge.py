@@ -59,7 +59,7 @@ class Device:
     def cut(self) -> None:
         """Cut one batch, if the window is open."""
         if len(self.waiting) + len(self.results) < LIMITS.window:
-            batch = self.bench.replica.cut(rows=LIMITS.batch_rows, size=LIMITS.batch_bytes)
+            batch = self.bench.replica.cut(rows=LIMITS.batch_rows, size=LIMITS.batch_bytes).batch
             self.waiting += [] if batch is None else [batch]
 
     def push(self, time: float) -> None:

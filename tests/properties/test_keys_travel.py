@@ -43,7 +43,7 @@ class Journey:
     def sync(self, name: str) -> None:
         """Send what a device has and give it what there is."""
         replica = self.benches[name].replica
-        while batch := replica.cut(rows=100, size=1_000_000):
+        while batch := replica.cut(rows=100, size=1_000_000).batch:
             judged = self.store.judged(name, now=NOW, batch=batch.number, sections=batch.sections)
             assert judged.result.refused == []
             replica.acknowledge([judged.result])

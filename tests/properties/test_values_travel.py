@@ -57,7 +57,7 @@ class Journey:
 
     def travel(self) -> None:
         """Send what was written on one device until it is on the other."""
-        batch = self.one.replica.cut(rows=1000, size=1_000_000)
+        batch = self.one.replica.cut(rows=1000, size=1_000_000).batch
         assert batch is not None
         judged = self.store.judged("A", now=NOW, sections=batch.sections, batch=batch.number)
         assert judged.result.refused == []

@@ -95,7 +95,7 @@ class ReplicaBench:
         """Cut a batch and read it, on a new connection if one is owed; an empty list if there was nothing to send."""
         if self.replica.state().again:
             self.replica.begin_connection()
-        batch = self.replica.cut(rows=rows, size=size)
+        batch = self.replica.cut(rows=rows, size=size).batch
         return [] if batch is None else self.read(batch.sections)
 
     def read(self, raw: bytes) -> list[Sent]:

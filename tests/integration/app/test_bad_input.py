@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlite_utils
 
 import syncauth
 from syncauth.errors import (
@@ -109,6 +110,52 @@ async def test_what_the_server_does_not_know_stops_sync_and_loses_nothing(
     column = replica.db[tables[0]].pks[0]
     replica.db[tables[0]].insert({column: "1"})
     assert replica.db[tables[0]].count == 1
+
+
+async def test_a_row_that_this_table_does_not_take_stops_sync_and_says_so(
+    server: Server, open_app: OpenApp
+) -> None:
+    """A CHECK that only the device has: the code names it, once, and nothing turns in a circle (I10)."""
+    one, other = await open_app(server.url, "one"), await open_app(server.url, "other")
+    await one.register(EMAIL, PASSWORD)
+    create = (
+        "CREATE TABLE IF NOT EXISTS notes"
+        " (id TEXT NOT NULL PRIMARY KEY, title TEXT CHECK (title <> 'bad'), body TEXT);"
+    )
+    here = await one.open_replica(await one.log_in(ANN), tables=["notes"], create=create)
+    events = one.events()
+    there = await open_notes(other, await other.log_in(ANN))
+    await there.write(lambda db: db["notes"].insert({"id": "1", "title": "bad", "body": ""}))
+    told = await next_event(events, syncauth.SyncErrorRaised)
+    assert (told.code, told.stopped) == ("schema_mismatch", True)
+    await until(lambda: here.status.connection is syncauth.ConnectionState.PAUSED)
+    await here.write(lambda db: db["notes"].insert({"id": "2", "title": "good", "body": ""}))
+    await until(lambda: here.status.pending == 1)
+
+
+async def test_a_change_that_no_message_carries_blocks_nothing(
+    server: Server, open_app: OpenApp
+) -> None:
+    """It becomes a dead letter with its value; the edited row comes back as the server has it (I1, I6)."""
+    app = await open_app(server.url)
+    await app.register(EMAIL, PASSWORD)
+    replica = await open_notes(app, await app.log_in(ANN))
+    await replica.write(lambda db: db["notes"].insert({"id": "1", "title": "a", "body": "b"}))
+    await replica.wait_uploaded(10)
+    events = app.events()
+    huge = "x" * 5_100_000
+
+    def write(db: sqlite_utils.Database) -> None:
+        db["notes"].update("1", {"body": huge})
+        db["notes"].insert({"id": "2", "title": "small", "body": ""})
+
+    await replica.write(write)
+    told = await next_event(events, syncauth.ChangeRejected)
+    assert told.change.code == "value_not_supported"
+    assert told.change.values == {"body": huge}
+    await replica.wait_uploaded(10)
+    await replica.wait_synced(10)
+    assert [row["body"] for row in replica.db["notes"].rows] == ["b", ""]
 
 
 async def test_one_data_directory_for_one_app(server: Server, open_app: OpenApp) -> None:

@@ -28,12 +28,12 @@ def test_a_cut_keeps_to_the_bytes(bench: ReplicaBench) -> None:
     """No batch is larger than the limit, unless a single change is."""
     _insert(bench, 20, "x" * 1000)
     batches = []
-    while (batch := bench.replica.cut(rows=1000, size=5000)) is not None:
+    while (batch := bench.replica.cut(rows=1000, size=5000).batch) is not None:
         batches.append(batch)
     assert sum(batch.changes for batch in batches) == 20
     assert all(len(batch.sections) <= 5000 for batch in batches)
     bench.app.execute("UPDATE notes SET title = ? WHERE id = '0007'", ("y" * 20_000,))
-    large = bench.replica.cut(rows=1000, size=5000)
+    large = bench.replica.cut(rows=1000, size=5000).batch
     assert large is not None
     assert large.changes == 1
 
@@ -41,7 +41,7 @@ def test_a_cut_keeps_to_the_bytes(bench: ReplicaBench) -> None:
 def test_a_resend_sends_the_very_bytes(bench: ReplicaBench) -> None:
     """Whatever the rows are by then, also after a restart; later edits are entries of their own."""
     _insert(bench, 3)
-    batch = bench.replica.cut(rows=10, size=10_000)
+    batch = bench.replica.cut(rows=10, size=10_000).batch
     bench.run("UPDATE notes SET title = 'later'", "DELETE FROM notes WHERE id = '0000'")
     assert tuple(bench.replica.batches_in_flight(0)) == (batch,)
     bench.replica.close()
