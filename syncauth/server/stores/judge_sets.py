@@ -89,9 +89,7 @@ def _insert(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
         values = ", ".join([_partition(group), *_marks(places, raw)])
         if not group.columns:  # sqlite3 wants as many values as the highest mark says
             rows = [row[:width] for row in rows]  # noqa: PLW2901
-        connection.executemany(
-            f"INSERT INTO {table.app} ({', '.join(names)}) VALUES ({values})", rows
-        )
+        connection.executemany(f"{table.insert} ({', '.join(names)}) VALUES ({values})", rows)
     return True
 
 
@@ -117,7 +115,7 @@ def _update(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
             f"{name} = ?{place}" for place, name in enumerate(table.names(table.key), 1)
         )
         cursor = connection.executemany(
-            f"UPDATE {table.app} SET {', '.join(terms)}"
+            f"{table.update} SET {', '.join(terms)}"
             f" WHERE {table.names([table.partition_column])[0]} = {_partition(group)} AND {key}",
             rows,
         )

@@ -100,7 +100,7 @@ class RowWriter:
         names = ", ".join(table.names([table.partition_column, *table.key, *values]))
         given = [partition, *key, *values.values()]
         self._connection.execute(
-            f"INSERT INTO {table.app} ({names}) VALUES ({', '.join(_marks(given))})",
+            f"{table.insert} ({names}) VALUES ({', '.join(_marks(given))})",
             given,
         )
 
@@ -122,7 +122,7 @@ class RowWriter:
             given.append(delta)
             terms.append(added(name, f"?{len(given)}"))
         self._connection.execute(
-            f"UPDATE {table.app} SET {', '.join(terms)} WHERE {self._at(table, key, len(given))}",
+            f"{table.update} SET {', '.join(terms)} WHERE {self._at(table, key, len(given))}",
             (*given, partition, *key),
         )
 
@@ -137,7 +137,7 @@ class RowWriter:
         """Give a row to another partition; what stays behind is the mark that it has left."""
         column = table.names([table.partition_column])[0]
         self._connection.execute(
-            f"UPDATE {table.app} SET {column} = ?1 WHERE {self._at(table, key, 1)}",
+            f"{table.update} SET {column} = ?1 WHERE {self._at(table, key, 1)}",
             (target, source, *key),
         )
         state = self.state(table, source, key)

@@ -9,9 +9,11 @@ must never execute anything but the reading of the schema, and never hold a valu
 from __future__ import annotations
 
 import functools
+import re
 import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from syncauth.errors import InvalidConfig, TableNotTrackable
 from syncauth.rows.sqltext import quote
@@ -20,16 +22,23 @@ from syncauth.sansio.messages import TableShape
 from syncauth.server.config import ServedTable
 from syncauth.server.stores.rows_schema import rows_table
 
+_CONFLICT: Final = re.compile(r"\bconflict\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Served:
-    """One served table; `by_user` says that rows belong to the partition `user:<id>` of whoever wrote them."""
+    """One served table; `by_user` says that rows belong to the partition `user:<id>` of whoever wrote them.
+
+    `resolves` says that its declaration seems to have conflict clauses: a constraint of it may drop or replace
+    rows instead of refusing them.
+    """
 
     number: int
     info: TableInfo
     partition_column: str
     by_user: bool
     counters: tuple[str, ...]
+    resolves: bool
 
     @property
     def name(self) -> str:
@@ -40,6 +49,20 @@ class Served:
     def app(self) -> str:
         """The table as an SQL identifier."""
         return quote(self.info.name)
+
+    @functools.cached_property
+    def insert(self) -> str:
+        """The begin of a statement that inserts into the table and fails where a constraint is broken.
+
+        The statement's clause overrides those of the table. It overrides those within triggers, too, so it stands
+        only where it is needed: a trigger may well have its own INSERT OR IGNORE.
+        """
+        return f"INSERT {'OR ABORT ' if self.resolves else ''}INTO {self.app}"
+
+    @functools.cached_property
+    def update(self) -> str:
+        """The begin of a statement that updates the table; see `insert`."""
+        return f"UPDATE {'OR ABORT ' if self.resolves else ''}{self.app}"
 
     @functools.cached_property
     def rows(self) -> str:
@@ -122,8 +145,17 @@ def describe(connection: sqlite3.Connection, number: int, table: ServedTable) ->
         raise _refused(table, why, remedy)
     _check_key(table, info)
     _check_counters(table, info)
-    by_user = table.partition == "user"
-    return Served(number, info, table.partition_column, by_user, table.counters)
+    (sql,) = connection.execute(
+        "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?", (info.name,)
+    ).fetchone()
+    return Served(
+        number,
+        info,
+        table.partition_column,
+        by_user=table.partition == "user",
+        counters=table.counters,
+        resolves=_CONFLICT.search(sql) is not None,
+    )
 
 
 def _check_key(table: ServedTable, info: TableInfo) -> None:
