@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from syncauth.rows.sqltext import quote
 from syncauth.rows.tables import introspect
+from syncauth.rows.values import equal_to
 from syncauth.server.stores.rows_schema import LIVING
 from syncauth.server.stores.served import Served
 from syncauth.server.stores.versions import Versions
@@ -138,15 +139,17 @@ class References:
         before: Mapping[str, Any] | None,
     ) -> Refusal | None:
         """Check one row that was just changed; `before` are the values by which others referred to it."""
+        place = (partition, *key)
+        at_app = equal_to(table.names(table.info.key_names, "a"), place)
         for reference in self._all:
             if reference.child == table.name:
-                sql = f"SELECT 1 FROM {table.app} AS a WHERE {table.at_app} AND {reference.missing}"
-                if self._connection.execute(sql, (partition, *key)).fetchone():
+                sql = f"SELECT 1 FROM {table.app} AS a WHERE {at_app} AND {reference.missing}"
+                if self._connection.execute(sql, place).fetchone():
                     return MISSING_PARENT
             if reference.parent == table.name and before is not None:
-                same = " AND ".join(f"a.{quote(name)} = ?" for name in reference.columns)
-                sql = f"SELECT 1 FROM {quote(reference.child)} AS a WHERE {same} AND {reference.missing}"
                 given = [before[name] for name in reference.parent_columns]
+                same = equal_to([f"a.{quote(name)}" for name in reference.columns], given)
+                sql = f"SELECT 1 FROM {quote(reference.child)} AS a WHERE {same} AND {reference.missing}"
                 if self._connection.execute(sql, given).fetchone():
                     return LEFT_CHILD
         return None

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from syncauth.rows.values import encode_rows, read_all
+from syncauth.rows.values import decode_rows, encode_rows, parameters, read_all, split_raw
 from syncauth.sansio.messages import Changes, Section, SectionKind, TableShape, encode_sections
 from syncauth.server.stores.rows_interface import Page, PageLimits
 from syncauth.server.stores.rows_schema import LEFT, LIVING, TOMBSTONE
@@ -220,11 +220,13 @@ def present_state(
         connection.execute("DROP TABLE IF EXISTS temp._sync_asked")
         names = ", ".join(table.our_keys)
         connection.execute(f"CREATE TEMP TABLE _sync_asked ({names})")
-        marks = ", ".join("?" * table.width)
-        connection.executemany(f"INSERT INTO temp._sync_asked VALUES ({marks})", keys)
+        for raw, each in split_raw(keys):
+            marks = ", ".join(parameters(table.width, raw))
+            connection.executemany(f"INSERT INTO temp._sync_asked VALUES ({marks})", each)
         news = f"r.part = {row[0]} AND ({', '.join('r.' + n for n in table.our_keys)}) IN temp._sync_asked"
         sections = _of_partition(connection, table, shape, partition, news)
-        known = {tuple(each[: table.width]) for section in sections for each in section.rows}
+        shown = [each[: table.width] for section in sections for each in section.rows]
+        known = {tuple(key) for key in decode_rows(shown, table.width)}
         missing = [key for key in keys if tuple(key) not in known]
     if missing:
         sections.append(

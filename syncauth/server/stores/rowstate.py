@@ -60,12 +60,13 @@ class RowWriter:
         columns = self._references.referenced(table)
         if not columns:
             return None
-        row = self._connection.execute(
+        rows = read_all(
+            self._connection,
             f"SELECT {', '.join(table.names(columns))} FROM {table.app}"
             f" WHERE {self._at(table, key)}",
             (partition, *key),
-        ).fetchone()
-        return None if row is None else dict(zip(columns, row, strict=True))
+        )
+        return dict(zip(columns, rows[0], strict=True)) if rows else None
 
     def unaltered(self, table: Served, key: Key, values: Mapping[str, Any]) -> Refusal | None:
         """Return a refusal if a column would not hold its value as it is."""
