@@ -228,7 +228,7 @@ class Device:
         """Receive all, then send all: what is shown with changes unsent is what the server makes of them."""
         self.read_all()
         shown = self.bench.table()
-        while self.replica.cut(rows=4, size=100_000) is not None:
+        while self.replica.cut(rows=4, size=100_000).batch is not None:
             pass
         while self.waiting():
             self.push()
