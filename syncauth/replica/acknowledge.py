@@ -2,9 +2,9 @@
 What the server's results do here: trim batches, fill the dead letters, put refused rows back.
 
 A result removes the batch that it names, never entries by table and key: what was written since is untouched.
-Entries that were applied or superseded need nothing more, since the server's rows come in pages. All of one call
-is one transaction of the caller. This module must never touch an entry of another batch, except for unsent edits
-of a row whose insert was refused.
+Entries that were applied or superseded need nothing more, since the server's rows come in pages. A refusal that
+other changes may lift is no last word (`retrying`). All of one call is one transaction of the caller. This module
+must never touch an entry of another batch, except for unsent edits of a row whose insert was refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from syncauth.errors import InvalidMessage
 from syncauth.models import DeadLetter
-from syncauth.replica import dead_letters, waiting
+from syncauth.replica import dead_letters, retrying, waiting
 from syncauth.replica.apply import Applier
 from syncauth.replica.entries import Entry, delete_entries, read_entries
 from syncauth.replica.page import fill_keys
@@ -68,10 +68,11 @@ def _check_oldest(connection: sqlite3.Connection, result: BatchResult) -> None:
 def _refuse(
     connection: sqlite3.Connection, tables: Mapping[str, Table], result: BatchResult
 ) -> None:
-    """Hand refused entries to the dead letters with the values that were sent."""
+    """Hand refused entries to the dead letters with the values that were sent, but for those sent again."""
     if not result.refused:
         return
-    refusals = {refused.entry: refused for refused in result.refused}
+    again = retrying.send_again(connection, tables, result)
+    refusals = {each.entry: each for each in result.refused if each.entry not in again}
     (raw,) = connection.execute(
         "SELECT sections FROM _sync_inflight WHERE batch = ?", (result.batch,)
     ).fetchone()
@@ -170,6 +171,7 @@ def _trim(connection: sqlite3.Connection, tables: Mapping[str, Table], result: B
         )
         connection.execute(f"DELETE FROM {table.capture} WHERE batch = ?", (result.batch,))
     connection.execute("DELETE FROM _sync_inflight WHERE batch = ?", (result.batch,))
+    retrying.forget_settled(connection, tables)
 
 
 def _lower_clock(

@@ -1,9 +1,9 @@
 """
-Batches in flight: reading them for a resend, and taking them back when the device gets another id.
+Batches in flight: reading them for a resend, and taking entries back when the device gets another id.
 
-A batch is immutable until it is acknowledged or taken back as a whole. Taken back, its entries are unsent again,
-and several entries of one row are folded into the form in which the capture triggers leave them. This module must
-never alter the bytes of a batch.
+A batch is immutable until it is acknowledged or taken back. Entries taken back are unsent again, and several unsent
+entries of one row are folded into the form in which the capture triggers leave them. This module must never alter
+the bytes of a batch.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from syncauth.replica.entries import Entry, delete_entries, read_entries
+from syncauth.replica.page import fill_keys
 from syncauth.replica.restoring import drop_entries_of_lost_rows
 from syncauth.replica.rowwrites import write_entry
 from syncauth.replica.schema import read_meta, write_meta
@@ -37,10 +39,7 @@ def adopt_device(connection: sqlite3.Connection, tables: Iterable[Table], device
     if before == device:
         return
     for table in tables:
-        _forget_begun_lives(connection, table, before)
-        _fold_rows(connection, table)
-        connection.execute(f"UPDATE {table.capture} SET batch = NULL WHERE batch IS NOT NULL")
-        drop_entries_of_lost_rows(connection, table)
+        take_back(connection, table, "c.batch IS NOT NULL")
     connection.execute("DELETE FROM _sync_inflight")
     for key, value in (
         ("device", device),
@@ -51,13 +50,33 @@ def adopt_device(connection: sqlite3.Connection, tables: Iterable[Table], device
         write_meta(connection, key, value)
 
 
-def _forget_begun_lives(connection: sqlite3.Connection, table: Table, device: str) -> None:
+def take_back(
+    connection: sqlite3.Connection, table: Table, which: str, given: Sequence[Any] = ()
+) -> None:
+    """Make entries in flight unsent again; `which` is a condition on `c`, an entry, and `given` its parameters."""
+    _forget_begun_lives(connection, table, which, given)
+    keys = read_all(
+        connection,
+        f"SELECT DISTINCT {table.keys_of('c')} FROM {table.capture} AS c WHERE {which}",
+        given,
+    )
+    connection.execute(f"UPDATE {table.capture} AS c SET batch = NULL WHERE {which}", given)
+    fill_keys(connection, table, [(*key, None) for key in keys])
+    _fold_rows(connection, table)
+    drop_entries_of_lost_rows(connection, table)
+
+
+def _forget_begun_lives(
+    connection: sqlite3.Connection, table: Table, which: str, given: Sequence[Any]
+) -> None:
     """A life that an insert in flight was to begin has not begun; what was there before counts again."""
+    device = str(read_meta(connection, "device"))
     rows = read_all(
         connection,
         f"SELECT {table.keys_of('r')}, r.lives, c.hlc, c.life FROM {table.capture} AS c"
         f" CROSS JOIN {table.rows} AS r ON {table.same_key('r', 'c')}"
-        " WHERE c.batch IS NOT NULL AND c.kind = 'insert'",
+        f" WHERE c.kind = 'insert' AND {which}",
+        given,
     )
     for *key, lives, hlc, ended in rows:
         others = [life for life in lives.split(" ") if life != make_stamp(hlc, device)]
@@ -71,14 +90,17 @@ def _forget_begun_lives(connection: sqlite3.Connection, table: Table, device: st
 
 
 def _fold_rows(connection: sqlite3.Connection, table: Table) -> None:
-    several = f"SELECT {table.keys} FROM {table.capture} GROUP BY {table.keys} HAVING count(*) > 1"
+    """Fold the unsent entries of the page's keys."""
     found = read_entries(
         connection,
         table,
-        f"{table.capture} AS c WHERE ({table.keys_of('c')}) IN ({several}) AND ?",
+        f"{table.page} AS p CROSS JOIN {table.capture} AS c ON {table.same_key('p', 'c')}"
+        " WHERE c.batch IS NULL AND ?",
         (1,),
     )
     for entries in found.values():
+        if len(entries) == 1:
+            continue
         folded = {entry.entry: entry for entry in fold(entries)}
         delete_entries(connection, table, [e.entry for e in entries if e.entry not in folded])
         for entry in folded.values():

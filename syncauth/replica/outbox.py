@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Collection, Mapping
 
 from syncauth.errors import FileCorrupt
-from syncauth.replica import downloads, oversize
+from syncauth.replica import downloads, oversize, retrying
 from syncauth.replica.schema import read_meta, read_number, write_meta
 from syncauth.replica.sections import Kinds, Reader, Span
 from syncauth.replica.table import Table
@@ -73,8 +73,10 @@ def _oldest(connection: sqlite3.Connection, tables: Collection[Table], rows: int
     """Return the span of the `rows` oldest unsent entries."""
     if not tables:
         return None
+    held = retrying.first_held_back(connection, tables)
+    before = "" if held is None else f" AND entry < {held}"
     unsent = " UNION ALL ".join(
-        f"SELECT entry FROM {table.capture} WHERE batch IS NULL" for table in tables
+        f"SELECT entry FROM {table.capture} WHERE batch IS NULL{before}" for table in tables
     )
     first, last, count = connection.execute(
         f"SELECT min(entry), max(entry), count(*) FROM ({unsent} ORDER BY 1 LIMIT ?)", (rows,)

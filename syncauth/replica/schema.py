@@ -58,6 +58,10 @@ _TABLES: Final = (
     sections BLOB NOT NULL,
     changes INTEGER NOT NULL
 )""",
+    """CREATE TABLE IF NOT EXISTS _sync_retries (
+    entry INTEGER PRIMARY KEY,
+    times INTEGER NOT NULL
+)""",
     """CREATE TABLE IF NOT EXISTS _sync_waiting (
     table_id INTEGER NOT NULL,
     key TEXT NOT NULL,

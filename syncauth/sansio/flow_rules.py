@@ -154,6 +154,8 @@ def batches_acknowledged(draft: Draft, answer: BatchesAcknowledged) -> None:
     """
     _take_state(draft, answer.state)
     _tell_refused(draft, answer.refused)
+    if answer.state.pending:  # a refusal may have made entries unsent again
+        draft.change(written=True)
     link = draft.account.link
     if is_current(draft, answer.ticket) and link is not None and not link.outstanding:
         confirm(draft)

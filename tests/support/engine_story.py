@@ -202,10 +202,10 @@ class Story:
         state = replica_state(in_flight=(number,), pending=pending)
         return self.happen(inputs.BatchCut(self.socket, batch(number), state))
 
-    def judge(self, number: int) -> None:
-        """Let the server apply a batch and the replica trim it."""
+    def judge(self, number: int, *, pending: int = 0) -> None:
+        """Let the server judge a batch and the replica trim it."""
         self.receive(PushResult(BatchResult(number, f"digest-{number}")))
-        state = replica_state(acked=number)
+        state = replica_state(acked=number, pending=pending)
         self.happen(inputs.BatchesAcknowledged(self.socket, state, ()))
 
     def refresh_answered(self, answer: RefreshAnswer, ticket: Ticket | None = None) -> Decision:

@@ -15,9 +15,10 @@ from typing import Any
 from syncauth.rows.values import encode_rows
 from syncauth.sansio.messages import BatchResult, Section, TableShape
 from syncauth.server.stores.batch import Group, cut_stamps, read_batch
+from syncauth.server.stores.changes import Change, Judgement
 from syncauth.server.stores.constraints import References
 from syncauth.server.stores.devices import Device
-from syncauth.server.stores.judge_rows import Change, Judgement, RowJudge
+from syncauth.server.stores.judge_rows import RowJudge
 from syncauth.server.stores.judge_sets import Writer, judge_set
 from syncauth.server.stores.pages import present_state
 from syncauth.server.stores.rows_interface import Access

@@ -2,8 +2,8 @@
 The exact way to judge changes: one after the other, each in a savepoint of its own.
 
 Here stands what wins: a life ends only by a change that names it, within a life deletion beats updates, columns
-merge by their stamps, two living lives of one key become one. What the table refuses is undone alone; since it may
-only have come before the change that it needs, it is tried again as long as others get through. This module must
+merge by their stamps, two living lives of one key become one. What the table refuses is undone alone, and tried
+again after all others (`judge_again`). This module must
 never touch a row that the change does not name.
 """
 
@@ -11,50 +11,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from syncauth.rows.stamps import RowStamps, join_lives, make_stamp, merge, same_life
 from syncauth.sansio.messages import Refused, Superseded
 from syncauth.server.stores.batch import Group
+from syncauth.server.stores.changes import Change, Judgement
 from syncauth.server.stores.constraints import References, Refusal, refusal_of
+from syncauth.server.stores.judge_again import settle
 from syncauth.server.stores.judge_sets import Writer
 from syncauth.server.stores.rows_interface import Access
 from syncauth.server.stores.rows_schema import LIVING, TOMBSTONE
 from syncauth.server.stores.rowstate import RowState, RowWriter
 from syncauth.server.stores.served import Served
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change, with the HLC's stamp that counts and the life that an insert begins.
-
-    `partition` is None where the device did not know it and no row of the life was found.
-    """
-
-    group: Group
-    partition: Any
-    key: tuple[Any, ...]
-    entry: int
-    stamp: str
-    begins: str
-    life: str | None
-    values: Mapping[str, Any]
-    deltas: Mapping[str, int]
-
-    @property
-    def table(self) -> Served:
-        """The table that it is about."""
-        return self.group.table
-
-
-@dataclass(slots=True)
-class Judgement:
-    """What was not applied as sent, and the changes that a refusal is about."""
-
-    superseded: list[Superseded] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    refused_changes: list[Change] = field(default_factory=list)
 
 
 class RowJudge:
@@ -85,16 +54,10 @@ class RowJudge:
                 self._waiting.append((change, refusal))
 
     def finish(self) -> None:
-        """Try again what was refused, as long as something gets through; then the refusals stand."""
-        progress = True
-        while self._waiting and progress:
-            waiting, self._waiting = self._waiting, []
-            for change, _ in waiting:
-                refusal = self._try(change)
-                if refusal is not None:
-                    self._waiting.append((change, refusal))
-            progress = len(self._waiting) < len(waiting)
-        for change, refusal in self._waiting:
+        """Try again what was refused; then the refusals stand."""
+        superseded = self.judgement.superseded
+        left = settle(self._connection, self._rows, self._waiting, self._try, superseded)
+        for change, refusal in left:
             self.judgement.refused.append(Refused(change.entry, refusal.code, refusal.reason))
             self.judgement.refused_changes.append(change)
 
@@ -138,8 +101,10 @@ class RowJudge:
             refusal, superseded = refusal_of(error), None
         if refusal is not None:
             self._connection.execute("ROLLBACK TO judge_row")
-        elif superseded is not None:
-            self.judgement.superseded.append(superseded)
+        else:
+            self._rows.stays(change.table, change.partition, change.key)
+            if superseded is not None:
+                self.judgement.superseded.append(superseded)
         self._connection.execute("RELEASE judge_row")
         return refusal
 

@@ -42,6 +42,7 @@ class RowWriter:
         self._connection = connection
         self._writer = writer
         self._references = references
+        self._out: dict[tuple[str, str, Key], tuple[Served, dict[str, Any]]] = {}
 
     def state(self, table: Served, partition: str, key: Key) -> RowState | None:
         """Return what is known about a row in a partition, or None if it has never been there."""
@@ -60,6 +61,9 @@ class RowWriter:
         columns = self._references.referenced(table)
         if not columns:
             return None
+        out = self._out.get((table.name, partition, key))
+        if out is not None:
+            return {name: out[1][name] for name in columns}
         rows = read_all(
             self._connection,
             f"SELECT {', '.join(table.names(columns))} FROM {table.app}"
@@ -114,6 +118,10 @@ class RowWriter:
         deltas: Mapping[str, int],
     ) -> None:
         """Set columns and add deltas; raises `sqlite3.IntegrityError` if the table refuses it."""
+        out = self._out.get((table.name, partition, key))
+        if out is not None:
+            self._insert_whole(table, {**out[1], **values})
+            values = {}
         if not values and not deltas:
             return
         marks = _marks([*values.values()])
@@ -126,6 +134,43 @@ class RowWriter:
             f"{table.update} SET {', '.join(terms)} WHERE {self._at(table, key, len(given))}",
             (*given, partition, *key),
         )
+
+    # --- rows that exchange unique values ----------------------------------------------------------
+
+    def take_out(self, table: Served, partition: str, key: Key) -> None:
+        """Delete a row and remember it; `update_app` inserts it anew."""
+        names = (*table.info.key_names, *table.info.value_names)
+        found = read_all(
+            self._connection,
+            f"SELECT {', '.join(table.names(names))} FROM {table.app} WHERE {self._at(table, key)}",
+            (partition, *key),
+        )
+        for row in found:
+            self._out[table.name, partition, key] = table, dict(zip(names, row, strict=True))
+            self.delete_app(table, partition, key)
+
+    def stays(self, table: Served, partition: str, key: Key) -> None:
+        """A change of the row got through: it is in its place again, or deleted."""
+        self._out.pop((table.name, partition, key), None)
+
+    def put_back(self) -> bool:
+        """Insert the rows that are still out as they were; False if one of them has no place any more."""
+        try:
+            for table, row in self._out.values():
+                self._insert_whole(table, row)
+        except sqlite3.IntegrityError:
+            return False
+        finally:
+            self._out.clear()
+        return True
+
+    def _insert_whole(self, table: Served, row: Mapping[str, Any]) -> None:
+        key_names = table.info.key_names
+        partition, *key = (row[name] for name in key_names)
+        values = {name: value for name, value in row.items() if name not in key_names}
+        self.insert_app(table, partition, tuple(key), values)
+
+    # --- what goes ---------------------------------------------------------------------------------
 
     def delete_app(self, table: Served, partition: str, key: Key) -> None:
         """Delete a row."""

@@ -234,6 +234,17 @@ def test_pushes_are_pipelined_within_the_window() -> None:
     assert story.count(CutBatch) == cuts + 1
 
 
+def test_what_a_refusal_made_unsent_again_is_cut_without_a_further_write() -> None:
+    """With nothing more in flight, the acknowledgement itself is the occasion."""
+    story = Story().live()
+    story.happen(inputs.ReplicaWritten(ANN))
+    story.cut(1)
+    cuts = story.count(CutBatch)
+    story.judge(1, pending=1)
+
+    assert story.count(CutBatch) == cuts + 1
+
+
 def test_results_that_were_lost_come_with_the_welcome() -> None:
     """A lost answer is no reset: what the server has is acknowledged, the rest is sent again."""
     story = Story().logged_in().replica_opened().socket_opened(replica_state(in_flight=(1, 2)))
