@@ -41,7 +41,7 @@ def verdict(patch: Path) -> str:
         tree = copy_of_tree(Path(directory))
         if run_test(tree, name) != 0:
             return f"the test does not pass without it: {name}"
-        command = ["git", "apply", "--recount", str(patch)]
+        command = ["git", "apply", str(patch)]
         applied = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
         if applied.returncode != 0:
             return f"it does not apply: {applied.stdout}{applied.stderr}"
