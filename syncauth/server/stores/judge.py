@@ -38,8 +38,8 @@ def judge_batch(
     digest: str,
     now: float,
     shapes: Sequence[TableShape],
-) -> tuple[BatchResult, frozenset[str]]:
-    """Apply a batch in the caller's transaction; returns its result and the partitions that changed.
+) -> tuple[BatchResult, Versions]:
+    """Apply a batch in the caller's transaction; returns its result and the versions given, not yet written.
 
     `shapes` are the device's tables, in which the rows of refused changes are shown.
 
@@ -62,7 +62,7 @@ def judge_batch(
         cut=cut,
         rows=_shown(connection, access, judgement.refused_changes, shapes),
     )
-    return result, versions.finish()
+    return result, versions
 
 
 class _Judge:

@@ -21,6 +21,7 @@ from syncauth.sansio.messages import Changes, Section, SectionKind, TableShape, 
 from syncauth.server.stores.rows_interface import Page, PageLimits
 from syncauth.server.stores.rows_schema import LEFT, LIVING, TOMBSTONE
 from syncauth.server.stores.served import Served
+from syncauth.server.stores.versions import Runs
 
 Wanted = Sequence[tuple[Served, TableShape]]
 
@@ -29,7 +30,7 @@ Wanted = Sequence[tuple[Served, TableShape]]
 class Span:
     """The versions above `after` up to `upto` of one partition, whose head is `head`.
 
-    `whole`: what the device itself wrote belongs to them, too.
+    `whole`: what the device itself wrote belongs to them, too; `own`: they hold nothing else.
     """
 
     part: int
@@ -38,10 +39,15 @@ class Span:
     upto: int
     head: int
     whole: bool = False
+    own: bool = False
 
 
 def read_spans(
-    connection: sqlite3.Connection, cursors: Mapping[str, int], compared: Mapping[str, int]
+    connection: sqlite3.Connection,
+    cursors: Mapping[str, int],
+    compared: Mapping[str, int],
+    device: int,
+    runs: Runs,
 ) -> list[Span]:
     """Return what each partition has new; a partition in which nothing was ever written has the head 0."""
     spans = []
@@ -52,7 +58,9 @@ def read_spans(
         part, head = row if row is not None else (0, 0)
         known = compared.get(name, 0)
         upto = min(head, known) if after < known else head
-        spans.append(Span(part, name, after, upto, head, name in compared))
+        whole = name in compared
+        own = not whole and runs.cover(device, part, after, upto)
+        spans.append(Span(part, name, after, upto, head, whole, own))
     return spans
 
 
@@ -103,8 +111,9 @@ def _cut(
     atomic: bool,
 ) -> list[int]:
     """Return where each span ends so that `rows` rows are reached: behind the last commit that fits, or within it."""
-    new = [span for span in spans if span.after < span.head]
-    if not new or not wanted:
+    new = [span for span in spans if span.after < span.head and not span.own]
+    # A version has one row at most.
+    if not wanted or sum(span.head - span.after for span in new) <= rows:
         return [span.upto for span in spans]
     parts = " UNION ALL ".join(
         "SELECT * FROM (SELECT commit_id, part, version"
@@ -154,7 +163,7 @@ def _sections(
     sections = []
     for table, shape in wanted:
         for span in spans:
-            if span.after >= span.upto:
+            if span.own or span.after >= span.upto:
                 continue
             news = f"r.part = {span.part} AND r.version > {span.after} AND r.version <= {span.upto}"
             if not span.whole:

@@ -226,7 +226,7 @@ class RowWriter:
                 stamps.base,
                 stamps.overrides_text(),
                 newest,
-                versions.take(part, 1),
+                versions.take(part, 1, told=told),
                 versions.commit,
                 self._writer.number if told else None,
             ),

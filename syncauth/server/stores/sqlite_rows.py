@@ -34,6 +34,7 @@ from syncauth.server.stores.rows_interface import (
 )
 from syncauth.server.stores.rows_schema import SCHEMA, rows_schema
 from syncauth.server.stores.served import Served, describe, misfit
+from syncauth.server.stores.versions import Runs
 
 _results = msgspec.json.Decoder(BatchResult)
 
@@ -62,6 +63,7 @@ class SqliteRows:
         self._sessions = sessions
         self._asked: dict[str, Sequence[TableShape]] = {}
         self._acked: dict[str, int] = {}
+        self._runs = Runs()
         with self._transaction():
             for statement in SCHEMA:
                 connection.execute(statement)
@@ -210,7 +212,7 @@ class SqliteRows:
             acked = max(acked, self._acked.pop(device, 0))
             if batch <= known.last:
                 return self._stored(known.number, batch, digest)
-            result, touched = judge_batch(
+            result, versions = judge_batch(
                 self._connection,
                 self._served,
                 self._references,
@@ -222,8 +224,10 @@ class SqliteRows:
                 now=now,
                 shapes=self._asked.get(device, ()),
             )
+            touched = versions.finish()
             devices.count(self._connection, known, result, acked)
-            return Judged(result, touched)
+        self._runs.committed(known.number, versions)
+        return Judged(result, touched)
 
     def _stored(self, device: int, batch: int, digest: str) -> Judged | Problem:
         row = self._connection.execute(
@@ -258,7 +262,7 @@ class SqliteRows:
             if known is None:
                 return Problem("bad_message", "the device is not known")
             self._asked[device] = tables
-            spans = pages.read_spans(self._connection, cursors, compared)
+            spans = pages.read_spans(self._connection, cursors, compared, known.number, self._runs)
             for span in spans:
                 if span.after > span.head:
                     message = f"the server's {span.name!r} ends at {span.head}"

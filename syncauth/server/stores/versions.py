@@ -1,5 +1,5 @@
 """
-Partitions and the versions given in them within one transaction.
+Partitions, the versions given in them within one transaction, and who has written their ends.
 
 A version is given while the write lock is held and becomes visible with the commit, so versions become visible in
 their order. Heads are kept here while a batch is judged and written once at its end. This module must never give
@@ -20,6 +20,7 @@ class Versions:
         self._numbers: dict[str, int] = {}
         self._heads: dict[int, int] = {}
         self._given: dict[int, int] = {}
+        self._untold: set[int] = set()
         (last,) = connection.execute("SELECT last FROM _sync_commits").fetchone()
         self.commit: int = last + 1
 
@@ -36,8 +37,13 @@ class Versions:
             self._heads[known] = head
         return known
 
-    def take(self, number: int, count: int) -> int:
-        """Give `count` versions of a partition by its number; returns the first."""
+    def take(self, number: int, count: int, *, told: bool = True) -> int:
+        """Give `count` versions of a partition by its number; returns the first.
+
+        Without `told` the device that writes has the rows in another state and must be sent them.
+        """
+        if not told:
+            self._untold.add(number)
         first = self._given.get(number, self._heads[number]) + 1
         self._given[number] = first + count - 1
         return first
@@ -45,6 +51,14 @@ class Versions:
     def before(self, number: int) -> int:
         """Return the head that a partition had before this transaction."""
         return self._heads[number]
+
+    def known_to_writer(self) -> dict[int, tuple[int, int]]:
+        """Return first and last version, by partition, where the device that wrote has all rows as they are."""
+        return {
+            number: (self._heads[number] + 1, head)
+            for number, head in self._given.items()
+            if number not in self._untold
+        }
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -60,3 +74,31 @@ class Versions:
                 [(head, number) for number, head in self._given.items()],
             )
         return frozenset(name for name, number in self._numbers.items() if number in self._given)
+
+
+class Runs:
+    """The end of each partition that one device alone has written, and has as it wrote it.
+
+    It spares the reading of pages in which nothing would be left. What is not known here, as after a start, is
+    read: so nothing depends on it.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._runs: dict[int, tuple[int, int, int]] = {}
+
+    def committed(self, device: int, versions: Versions) -> None:
+        """Take note of what a transaction has written in the name of a device, by its number."""
+        known = versions.known_to_writer()
+        for number in versions.written:
+            before = self._runs.pop(number, None)
+            if number in known:
+                first, last = known[number]
+                if before is not None and before[0] == device and before[2] + 1 == first:
+                    first = before[1]
+                self._runs[number] = device, first, last
+
+    def cover(self, device: int, number: int, after: int, upto: int) -> bool:
+        """Tell whether the device itself wrote all versions above `after` up to `upto`, and has them."""
+        run = self._runs.get(number)
+        return run is not None and run[0] == device and run[1] <= after + 1 and upto <= run[2]
