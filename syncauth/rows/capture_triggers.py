@@ -47,7 +47,9 @@ def trigger_sql(tracked: Tracked) -> dict[str, str]:
 def _triggers(pieces: Pieces) -> dict[str, tuple[str, str, list[str]]]:
     """Return verb, condition and statements.
 
-    Of the triggers of one verb exactly one does the work.
+    Of the triggers of one verb exactly one does the work. SQLite asks for the condition of each when its
+    turn comes, the youngest first: what stands later here runs before, and must not make an earlier
+    condition true.
     """
     info = pieces.tracked.info
     new_key = any_of([changed(name) for name in info.key_names])
@@ -176,7 +178,8 @@ def _record_first_update(pieces: Pieces) -> list[str]:
 def _record_update(pieces: Pieces) -> list[str]:
     """Columns have new values: a new entry takes them out of the row's older unsent ones.
 
-    An unsent insert needs no entry beside it.
+    An unsent insert needs no entry beside it. What was added and taken away again leaves an entry with
+    a delta of 0: without any, the trigger for rows that have none would now do its work, too.
     """
     tracked = pieces.tracked
     of_row = pieces.unsent("NEW", "update")
@@ -210,8 +213,8 @@ def _insert_update(pieces: Pieces, condition: str) -> str:
         summed = [f"{_delta(pieces, name)} AS {delta}" for name, delta in deltas]
         source += f", (SELECT {', '.join(summed)}) AS new_delta"
         values += [
-            f"CASE WHEN typeof(new_delta.{delta}) = 'integer' THEN nullif(new_delta.{delta}, 0) END"
-            for delta in tracked.delta_names
+            f"CASE WHEN {changed(name)} AND typeof(new_delta.{delta}) = 'integer' THEN new_delta.{delta} END"
+            for name, delta in zip(tracked.counters, tracked.delta_names, strict=True)
         ]
     return (
         f"INSERT INTO {pieces.capture} (entry, kind, hlc, {', '.join(columns)})"

@@ -260,7 +260,7 @@ _edits = st.builds(
     _key,
 )
 _counts = st.builds(
-    "UPDATE notes SET likes = likes + {} WHERE id = {}".format, st.sampled_from((1, 10, -3)), _key
+    "UPDATE notes SET likes = likes + {} WHERE id = {}".format, st.sampled_from((1, 10, -1)), _key
 )
 _rest = st.one_of(
     st.builds("DELETE FROM notes WHERE id = {}".format, _key),

@@ -186,6 +186,22 @@ def test_counters_travel_as_what_was_added(make: Make) -> None:
     assert [each.values for each in sent if each.values] == [{"title": "b"}]
 
 
+@pytest.mark.parametrize("later", ["", ", title = 'b'"])
+def test_what_is_added_and_taken_away_again_adds_nothing(make: Make, later: str) -> None:
+    """Deltas that cancel out are no delta, rather than the last of them (I2)."""
+    bench = make(
+        "CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, title TEXT, likes INTEGER)",
+        TableSpec("notes", counters=("likes",)),
+    )
+    bench.run("INSERT INTO notes VALUES ('1', 'a', 7)")
+    bench.settle()
+    bench.run("UPDATE notes SET likes = likes + 3", f"UPDATE notes SET likes = likes - 3{later}")
+    bench.run("UPDATE notes SET likes = likes + 2", "UPDATE notes SET likes = likes - 2")
+    sent = bench.cut()
+    assert sum(each.deltas.get("likes", 0) for each in sent) == 0
+    assert {name for each in sent for name in each.values} == ({"title"} if later else set())
+
+
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
 def test_every_column_has_its_own_mark(make: Make, count: int) -> None:
     """Masks have as many words as needed: 1 << 64 is 0 in SQLite (seen)."""
