@@ -4,12 +4,12 @@ What the engine knows of one user, as frozen values that are replaced as a whole
 The two states themselves are not here: they live in the machines. What exists only while something
 lasts is an object of its own that comes and goes with it: a `Refresh` while a pair is to be
 renewed, an `Episode` while a relogin is required, a `Link` while there is a socket. This module
-must never decide anything.
+must never decide anything. Each decision replaces some of them several times, hence structs and not dataclasses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from syncauth.models import PauseReason, Profile, ReloginReason, Secret, TokenPair
 from syncauth.sansio.effects import Ticket
@@ -17,8 +17,7 @@ from syncauth.sansio.inputs import Batch, ReplicaState
 from syncauth.sansio.messages import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Refresh:
+class Refresh(Struct, frozen=True):
     """How the renewal of the pair goes.
 
     `refresh_id` is the durable mark, `ticket` the request that is out, `started_at` when the last
@@ -36,8 +35,7 @@ class Refresh:
     uncertain_told: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(Struct, frozen=True):
     """A required relogin: what the app was told of it in this run of the process."""
 
     id: str
@@ -49,8 +47,7 @@ class Episode:
     told_offline: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """One socket, from the wish to open it to its end.
 
     `token` is the access token that the server has from us; `push_until` the monotonic second at
@@ -76,8 +73,7 @@ class Link:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SyncWaiter:
+class SyncWaiter(Struct, frozen=True):
     """A `wait_synced` that waits for answer `needed` of this link, or the first of the next."""
 
     request: int
@@ -85,8 +81,7 @@ class SyncWaiter:
     needed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """One user's data.
 
     `received_at` is the monotonic second at which the pair came; `rejected` says that the server

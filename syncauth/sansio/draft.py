@@ -8,8 +8,10 @@ know a rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from syncauth.events import ConnectionChanged, Event, SessionChanged
 from syncauth.models import ConnectionState, SessionState

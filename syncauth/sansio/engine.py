@@ -18,8 +18,11 @@ Session and connection are two machines that know nothing of each other. They me
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from syncauth.errors import NotLoggedInError, SyncAuthError
 from syncauth.events import Event
@@ -51,8 +54,7 @@ from syncauth.sansio.session import SESSION_TABLE, SessionTrigger
 from syncauth.sansio.statemachine import StateMachine
 
 
-@dataclass(frozen=True, slots=True)
-class Common:
+class Common(Struct, frozen=True):
     """What belongs to no single user."""
 
     logins: frozenset[int] = frozenset()

@@ -9,8 +9,9 @@ a machine.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from syncauth.events import ReloginRequired
 from syncauth.sansio.accounts import Episode
