@@ -29,7 +29,7 @@ This module must never do I/O and never look into a row.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -39,6 +39,12 @@ SUBPROTOCOL: Final = "syncauth.v1"
 PROTOCOL_VERSION: Final = 1
 
 SectionKind = Literal["insert", "update", "delete", "row", "gone", "exit"]
+
+DeviceId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+"""Exactly 16 hexadecimal digits in lower case: stamps end in it, and are compared as text."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number that counts something, or a time in ms: from 0 to the largest integer of SQLite."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,7 +66,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 class BatchMark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A batch by its number and the digest of its bytes."""
 
-    batch: int
+    batch: Count
     digest: str
 
 
@@ -83,15 +89,15 @@ FRAME_OVERHEAD: Final = 1_000_000
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the server allows: rows and bytes of a batch, and batches on their way at once."""
 
-    batch_rows: int
-    batch_bytes: int
-    window: int
+    batch_rows: Count
+    batch_bytes: Count
+    window: Count
 
 
 class Superseded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A change that lost to a newer write; an empty list of columns means the whole change."""
 
-    entry: int
+    entry: Count
     columns: list[str] = []
 
 
@@ -101,7 +107,7 @@ class Refused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Nothing else of the batch is touched by it.
     """
 
-    entry: int
+    entry: Count
     code: str
     reason: str
 
@@ -112,8 +118,8 @@ class CutStamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Entry `entries[i]` was stamped `first + i` by the server, in their order.
     """
 
-    first: int
-    entries: list[int]
+    first: Count
+    entries: list[Count]
 
 
 class BatchResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -123,7 +129,7 @@ class BatchResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     that a refusal names; a refused row that the server does not have comes as `exit`.
     """
 
-    batch: int
+    batch: Count
     digest: str
     superseded: list[Superseded] = []
     refused: list[Refused] = []
@@ -145,15 +151,15 @@ class Hello(
     rows are sent, too, and no page of a partition reaches from below to above the version named.
     """
 
-    device: str
+    device: DeviceId
     incarnation: str
-    fencing: int
-    connection: int
+    fencing: Count
+    connection: Count
     acked: BatchMark | None
     highest: BatchMark | None
-    checkpoints: dict[str, int]
+    checkpoints: dict[str, Count]
     tables: list[TableShape]
-    compare: dict[str, int] = {}
+    compare: dict[str, Count] = {}
 
 
 class Renew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="renew"):
@@ -169,8 +175,8 @@ class Renew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="renew"
 class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="push"):
     """One batch; `sections` is a list of `Section`, `acked` as in `Hello`."""
 
-    batch: int
-    acked: int
+    batch: Count
+    acked: Count
     sections: msgspec.Raw
 
 
@@ -183,8 +189,8 @@ class Subscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="su
 class Received(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="received"):
     """The versions that are committed in the replica, and `acked` as in `Push`."""
 
-    checkpoints: dict[str, int]
-    acked: int
+    checkpoints: dict[str, Count]
+    acked: Count
 
 
 # --- from the server -----------------------------------------------------------------------------
@@ -199,11 +205,11 @@ class Welcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="welc
     one. `partitions` maps each readable partition to "read" or "write".
     """
 
-    time: int
-    life: int
-    device: str
+    time: Count
+    life: Count
+    device: DeviceId
     limits: Limits
-    last: int
+    last: Count
     results: list[BatchResult]
     partitions: dict[str, str]
     tables: list[TableShape]
@@ -215,8 +221,8 @@ class Renewed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="rene
     Server time and life left in ms, and the permissions as they are now.
     """
 
-    time: int
-    life: int
+    time: Count
+    life: Count
     partitions: dict[str, str]
 
 
@@ -228,9 +234,9 @@ class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="chan
     this page all partitions stand at one commit, `commit`, of the server.
     """
 
-    cursors: dict[str, int]
-    through: int
-    commit: int
+    cursors: dict[str, Count]
+    through: Count
+    commit: Count
     complete: bool
     sections: msgspec.Raw
 
@@ -238,8 +244,8 @@ class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="chan
 class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="checkpoint"):
     """All partitions stand at these versions, with nothing more to send."""
 
-    checkpoints: dict[str, int]
-    commit: int
+    checkpoints: dict[str, Count]
+    commit: Count
 
 
 class PushResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="push_result"):
@@ -259,8 +265,8 @@ class Error(
     code: str
     message: str
     action: str
-    retry_after: int | None = None
-    last: int | None = None
+    retry_after: Count | None = None
+    last: Count | None = None
 
 
 class Goodbye(
@@ -270,7 +276,7 @@ class Goodbye(
 
     code: str
     message: str
-    retry_after: int | None = None
+    retry_after: Count | None = None
 
 
 ClientMessage = Hello | Renew | Push | Subscribe | Received

@@ -168,7 +168,10 @@ class SyncEndpoint:
     def _read_frame(self, socket: int, text: str | None) -> inputs.Input:
         if text is None:
             return inputs.FrameRefused(socket, "bad_message", "a binary frame is no message")
-        frame = text.encode()
+        try:
+            frame = text.encode()
+        except UnicodeEncodeError:  # a lone surrogate
+            return inputs.FrameRefused(socket, "bad_message", "a frame is no valid UTF-8")
         if len(frame) > self._largest_frame:
             why = f"a frame has {len(frame)} bytes, the limit is {self._largest_frame}"
             return inputs.FrameRefused(socket, "message_too_big", why)

@@ -119,6 +119,51 @@ def test_nothing_but_one_object_is_accepted() -> None:
             decode_from_client(frame)
 
 
+ODD_DEVICES = ("", "a" * 15, "a" * 17, "A" * 16, "g" * 16, "a" * 16 + "\n", "\u0661" * 16)
+
+
+@pytest.mark.parametrize("device", ODD_DEVICES, ids=repr)
+def test_device_id_is_16_lower_case_hex_digits(device: str) -> None:
+    """Stamps end in it and are compared as text: another form would win or lose merges (I9)."""
+    for name, read in (("hello", decode_from_client), ("welcome", decode_from_server)):
+        whole = json.loads(load(FOLDER / f"{name}.json")["frame"])
+
+        with pytest.raises(InvalidMessage):
+            read(json.dumps({**whole, "device": device}))
+
+
+def _with_number(value: Any, path: tuple[Any, ...], number: int) -> Any:
+    """Return a copy of plain values with the one at a path replaced."""
+    if not path:
+        return number
+    copy = value.copy()
+    copy[path[0]] = _with_number(value[path[0]], path[1:], number)
+    return copy
+
+
+def _numbers_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths of all whole numbers in plain values, but for the sections of a batch."""
+    if isinstance(value, dict):
+        parts = [(name, each) for name, each in value.items() if name not in ("sections", "rows")]
+    else:
+        parts = list(enumerate(value)) if isinstance(value, list) else []
+    found = [each for name, part in parts for each in _numbers_in(part, (*path, name))]
+    return [path] if type(value) is int else found
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_numbers_are_what_sqlite_counts_with(path: Path) -> None:
+    """Every number of a message is from 0 to 2**63 - 1, wherever it stands; others are refused."""
+    fixture = load(path)
+    whole = json.loads(fixture["frame"])
+
+    for place in _numbers_in(whole):
+        decode({**fixture, "frame": json.dumps(_with_number(whole, place, 2**63 - 1))})
+        for number in (-1, 2**63, 2**64, 10**40):
+            with pytest.raises(InvalidMessage):
+                decode({**fixture, "frame": json.dumps(_with_number(whole, place, number))})
+
+
 def test_pushed_sections_keep_their_bytes() -> None:
     """A push carries the bytes of its batch unaltered, so that the digest survives the wire."""
     sections = b'[ {"table":"t","kind":"delete","rows":[ ["k",1,2,null] ]} ]'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,65 @@ async def test_frame_of_the_largest_size_is_read(bench: Bench) -> None:
     assert isinstance(error, messages.Error)
     assert error.code == "message_too_big"
     assert line.sent[-1]["code"] == 1009
+
+
+def _with(field: str, value: object) -> str:
+    """Return a hello with one field replaced, as text."""
+    return json.dumps({**json.loads(messages.encode(hello())), field: value})
+
+
+ODD_FRAMES = {
+    "upper case": _with("device", "A" * 16),
+    "beyond sqlite": _with("fencing", 2**63),
+    "beyond sqlite, within": _with("checkpoints", {"user:ann": 2**64}),
+    "negative": _with("connection", -1),
+    "surrogate": "\ud800" + _with("fencing", 1),
+    "escaped surrogate": _with("incarnation", "\ud800"),
+    "escaped surrogates": _with("checkpoints", {"\udc00\ud800": 1}),
+}
+
+
+@pytest.mark.parametrize("frame", ODD_FRAMES.values(), ids=ODD_FRAMES)
+async def test_what_cannot_be_stored_ends_its_own_socket_alone(bench: Bench, frame: str) -> None:
+    """It is a bad message before anything is written; the device on another socket goes on."""
+    odd, fine = Line(bench), Line(bench)
+    serving = [asyncio.ensure_future(line.serve()) for line in (odd, fine)]  # noqa: TID251
+    odd.received.put_nowait({"type": "websocket.receive", "text": frame})
+    async with asyncio.timeout(SECONDS):
+        await serving[0]
+    stored = await bench.thread.run(bench.connection.execute, "SELECT count(*) FROM _sync_devices")
+    fine.say(hello())
+    await fine.wait_sent(3)
+    fine.received.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    async with asyncio.timeout(SECONDS):
+        await serving[1]
+
+    error = messages.decode_from_server(odd.sent[-2]["text"])
+    assert isinstance(error, messages.Error)
+    assert error.code == "bad_message"
+    assert odd.sent[-1]["code"] == 4403
+    assert stored.fetchone() == (0,)
+    assert isinstance(messages.decode_from_server(fine.sent[1]["text"]), messages.Welcome)
+
+
+@pytest.mark.parametrize("number", [-(2**63), -1, 2**63, 2**64, 10**40])
+@pytest.mark.parametrize("place", [1, 2], ids=["entry", "hlc"])
+async def test_odd_number_in_a_row_ends_its_own_socket_alone(
+    bench: Bench, number: int, place: int
+) -> None:
+    """Entries and HLCs are counted with, too: others than 0 to 2**63 - 1 are a bad message."""
+    line = Line(bench)
+    serving = asyncio.ensure_future(line.serve())  # noqa: TID251
+    row: list[object] = ["1", 1, 1, None, "text"]
+    row[place] = number
+    section = messages.Section("notes", "insert", [row], ["text"])
+    line.say(hello())
+    await line.wait_sent(3)
+    line.say(messages.Push(1, 0, msgspec.Raw(messages.encode_sections([section]))))
+    async with asyncio.timeout(SECONDS):
+        await serving
+
+    error = messages.decode_from_server(line.sent[-2]["text"])
+    assert isinstance(error, messages.Error)
+    assert error.code == "bad_message"
+    assert line.sent[-1]["code"] == 4403
