@@ -14,17 +14,18 @@ from typing import Final
 
 from syncauth.replica.schema import read_meta, write_meta
 
-_AGAIN: Final = "download_again"
+WISH: Final = "download_again"
+"""The key of `_sync_meta` under which the wish stands."""
 
 
 def wish(connection: sqlite3.Connection) -> None:
     """Wish to begin at version 0: what the server has of a table or column that came later was not sent before."""
-    write_meta(connection, _AGAIN, 1)
+    write_meta(connection, WISH, 1)
 
 
 def is_wished(connection: sqlite3.Connection) -> bool:
     """Tell whether the next connection is to begin at version 0."""
-    return bool(read_meta(connection, _AGAIN))
+    return bool(read_meta(connection, WISH))
 
 
 def begin(connection: sqlite3.Connection) -> None:
@@ -39,7 +40,7 @@ def begin(connection: sqlite3.Connection) -> None:
         "UPDATE _sync_partitions SET known = max(ifnull(known, 0), version), version = 0"
     )
     connection.execute("DELETE FROM _sync_waiting")  # all of them come again
-    write_meta(connection, _AGAIN, 0)
+    write_meta(connection, WISH, 0)
 
 
 def known(connection: sqlite3.Connection) -> dict[str, int]:

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterable
 
 from syncauth.replica import downloads
-from syncauth.replica.schema import read_meta, read_number
 from syncauth.replica.table import Table
 from syncauth.sansio.inputs import ReplicaState
 from syncauth.sansio.messages import BatchMark
@@ -15,32 +14,28 @@ from syncauth.sansio.messages import BatchMark
 def read_state(connection: sqlite3.Connection, tables: Iterable[Table]) -> ReplicaState:
     """Read the state, within a transaction of the caller or in one of SQLite's own per statement."""
     tables = list(tables)
+    meta = dict(connection.execute("SELECT key, value FROM _sync_meta").fetchall())
+    partitions = connection.execute(
+        "SELECT name, version, known FROM _sync_partitions ORDER BY name"
+    ).fetchall()
     in_flight = connection.execute(
         "SELECT batch, digest, changes FROM _sync_inflight ORDER BY batch"
     ).fetchall()
-    sent = sum(changes for _, _, changes in in_flight)
-    digest = read_meta(connection, "acked_digest")
-    acked = None
-    if digest is not None:
-        acked = BatchMark(read_number(connection, "acked_batch", 0), str(digest))
     (letters,) = connection.execute("SELECT count(*) FROM _sync_dead_letters").fetchone()
+    digest = meta.get("acked_digest")
     return ReplicaState(
-        device=str(read_meta(connection, "device")),
-        incarnation=str(read_meta(connection, "incarnation")),
-        fencing=read_number(connection, "fencing", 0),
-        acked=acked,
+        device=meta["device"],
+        incarnation=meta["incarnation"],
+        fencing=meta.get("fencing", 0),
+        acked=None if digest is None else BatchMark(meta.get("acked_batch") or 0, digest),
         in_flight=tuple(BatchMark(number, mark) for number, mark, _ in in_flight),
-        in_flight_changes=sent,
+        in_flight_changes=sum(changes for _, _, changes in in_flight),
         pending=sum(_unsent(connection, table) for table in tables),
         dead_letters=letters,
-        checkpoints=dict(
-            connection.execute(
-                "SELECT name, version FROM _sync_partitions ORDER BY name"
-            ).fetchall()
-        ),
+        checkpoints={name: version for name, version, _ in partitions},
         tables=tuple(table.shape for table in tables),
-        compare=downloads.known(connection),
-        again=downloads.is_wished(connection),
+        compare={name: known for name, _, known in partitions if known is not None},
+        again=bool(meta.get(downloads.WISH)),
     )
 
 
