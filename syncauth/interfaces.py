@@ -223,7 +223,8 @@ class Replica(Protocol):
     def acknowledge(self, results: Sequence[BatchResult]) -> Acknowledged:
         """Trim the batches named, put refused rows back, fill the dead letters: one transaction.
 
-        A result for a batch that is not in flight, or with another digest, raises `InvalidMessage`.
+        A result for a batch that is not in flight raises `InvalidMessage`, one with another digest
+        `SyncStopped` with the code `digest_mismatch`.
         """
         ...
 

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from syncauth.errors import InvalidMessage
+from syncauth.errors import InvalidMessage, SyncStopped
 from syncauth.models import DeadLetter
 from syncauth.replica import dead_letters, retrying, waiting
 from syncauth.replica.apply import Applier
@@ -33,7 +33,8 @@ def acknowledge(
     """Take results in the order of their batches; returns what was refused.
 
     Raises:
-        InvalidMessage: a result is not that of the oldest batch in flight, or has another digest.
+        InvalidMessage: a result is not that of the oldest batch in flight.
+        SyncStopped: it has another digest: what the server judged under this number was not sent by this file.
     """
     before = dead_letters.newest(connection)
     with applying(connection):
@@ -55,13 +56,17 @@ def _check_oldest(connection: sqlite3.Connection, result: BatchResult) -> None:
     row = connection.execute(
         "SELECT batch, digest FROM _sync_inflight ORDER BY batch LIMIT 1"
     ).fetchone()
-    if row != (result.batch, result.digest):
+    if row is None or row[0] != result.batch:
         raise InvalidMessage(
             "a result does not fit the oldest batch in flight",
-            why=f"it names batch {result.batch}, {'none' if row is None else row[0]} is in flight"
-            if row is None or row[0] != result.batch
-            else f"batch {result.batch} has another digest here",
+            why=f"it names batch {result.batch}, {'none' if row is None else row[0]} is in flight",
             remedy="Nothing was changed; the batch is sent again after the next connect",
+        )
+    if row[1] != result.digest:
+        raise SyncStopped(
+            code="digest_mismatch",
+            why=f"the server has judged another batch {result.batch} of this device than this file sent",
+            remedy="The file was copied or restored; nothing was changed, all that is unsent is kept",
         )
 
 

@@ -143,7 +143,8 @@ class FileReplica:
         """Trim the batches named, put refused rows back and fill the dead letters, in one transaction.
 
         Raises:
-            InvalidMessage: a batch is not the oldest in flight, or has another digest; nothing was changed.
+            InvalidMessage: a batch is not the oldest in flight; nothing was changed.
+            SyncStopped: it has another digest (`digest_mismatch`); nothing was changed.
         """
         with self._transaction():
             refused = acknowledge(self._connection, self._tables, results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncauth.errors import InvalidMessage
+from syncauth.errors import InvalidMessage, SyncStopped
 from syncauth.sansio.messages import BatchResult
 from tests.support.replica_bench import ReplicaBench
 
@@ -67,13 +67,15 @@ def test_an_acknowledgement_removes_the_batch_it_names_and_nothing_else(
 
 
 def test_a_result_with_another_digest_changes_nothing(bench: ReplicaBench) -> None:
-    """Neither a wrong digest nor a wrong number trims anything."""
+    """It answers what a copy of the file sent: sync stops with all kept (I1); a wrong number is no answer."""
     _insert(bench, 1)
     bench.cut()
     (mark,) = bench.replica.state().in_flight
-    for result in (BatchResult(mark.batch, "0" * 64), BatchResult(mark.batch + 1, mark.digest)):
-        with pytest.raises(InvalidMessage):
-            bench.replica.acknowledge([result])
+    with pytest.raises(SyncStopped) as stopped:
+        bench.replica.acknowledge([BatchResult(mark.batch, "0" * 64)])
+    assert stopped.value.code == "digest_mismatch"
+    with pytest.raises(InvalidMessage):
+        bench.replica.acknowledge([BatchResult(mark.batch + 1, mark.digest)])
     assert bench.replica.state().in_flight == (mark,)
     bench.acknowledge()
     assert bench.replica.state().in_flight == ()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from syncauth.errors import InvalidMessage
+from syncauth.errors import InvalidMessage, SyncStopped
 from syncauth.models import TableSpec
 from syncauth.sansio.messages import BatchResult, CutStamps, Refused, Section, Superseded
 from tests.support.replica_bench import DEVICE, OTHER, OWN, ReplicaBench, leave, life_of, remote
@@ -151,7 +151,7 @@ def test_several_results_are_taken_in_the_order_of_their_batches(bench: ReplicaB
         bench.cut()
     marks = bench.replica.state().in_flight
     good = [BatchResult(mark.batch, mark.digest) for mark in marks]
-    with pytest.raises(InvalidMessage):
+    with pytest.raises(SyncStopped):
         bench.replica.acknowledge([*good[:2], BatchResult(3, "0" * 64)])
     assert bench.replica.state().in_flight == marks
     bench.replica.acknowledge(good[::-1])

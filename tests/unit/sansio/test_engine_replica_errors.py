@@ -6,7 +6,7 @@ import pytest
 
 from syncauth.errors import InvalidMessage, StorageError, SyncAuthError, SyncStopped
 from syncauth.events import SyncErrorRaised
-from syncauth.models import ConnectionState
+from syncauth.models import ConnectionState, PauseReason
 from syncauth.sansio import inputs
 from tests.support.engine_story import ANN, Story
 
@@ -32,6 +32,14 @@ def test_what_does_not_end_by_itself_stops_sync(error: SyncAuthError, code: str)
     assert (told.code, told.stopped) == (code, True)
     story.lose()
     assert story.connection is ConnectionState.PAUSED
+
+
+def test_another_history_under_the_same_numbers_pauses_for_a_reset() -> None:
+    """A result of what this file never sent acknowledges nothing: sync pauses, all is kept (I1)."""
+    story = fail(SyncStopped(code="digest_mismatch", why="a copied file", remedy=""))
+    told = story.last(SyncErrorRaised)
+    assert (told.code, told.stopped) == ("digest_mismatch", True)
+    assert story.engine.status(ANN).paused == {PauseReason.CLIENT_RESET}
 
 
 def test_a_disk_that_fails_is_tried_again() -> None:
