@@ -2,7 +2,8 @@
 The hub: everything the server decides about open sync sockets, as inputs and effects.
 
 A socket begins with `hello`, is welcomed when the store has taken the device in, and then pushes
-batches and is sent pages until it ends (`hub_flow_rules`). The token and the session behind it
+batches and is sent pages until it ends (`hub_flow_rules`). Two sockets of one device exclude each
+other (`hub_copy_rules`). The token and the session behind it
 are enforced on the open socket (`hub_token_rules`). The hub must never do I/O, read a clock or
 await: `take` is the only way in, and what comes out is carried out by `hub_driver`.
 """
@@ -13,7 +14,12 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from syncauth.sansio.messages import Limits, TableShape
-from syncauth.server import hub_flow_rules as flow, hub_inputs as inputs, hub_token_rules as tokens
+from syncauth.server import (
+    hub_copy_rules as copies,
+    hub_flow_rules as flow,
+    hub_inputs as inputs,
+    hub_token_rules as tokens,
+)
 from syncauth.server.hub_effects import CheckSessions, Effect
 from syncauth.server.hub_peer import Peer, TokenLife
 from syncauth.server.hub_roster import Roster
@@ -119,6 +125,7 @@ def _of_socket(turn: Turn, peer: Peer, happening: inputs.SocketInput) -> None:
             turn.end(peer, happening.code, happening.why)
         case inputs.SocketClosed():
             turn.roster.remove(peer)
+            copies.is_gone(turn, peer)
         case inputs.TokenChecked():
             tokens.token_checked(turn, peer, happening.outcome)
         case inputs.Greeted():

@@ -20,8 +20,8 @@ from syncauth.sansio.messages import (
     Subscribe,
     Welcome,
 )
-from syncauth.server import hub_token_rules
-from syncauth.server.hub_effects import Greet, PushBatch
+from syncauth.server import hub_copy_rules, hub_token_rules
+from syncauth.server.hub_effects import PushBatch
 from syncauth.server.hub_inputs import BatchJudged
 from syncauth.server.hub_peer import Peer, Stage
 from syncauth.server.hub_turn import Turn
@@ -40,6 +40,7 @@ CHECKPOINTS_OWED: Final = 64
 
 def received(turn: Turn, peer: Peer, message: ClientMessage) -> None:
     """Serve a message of the device: hello first and once, and nothing before welcome."""
+    hub_copy_rules.shows_life(turn, peer)
     if isinstance(message, Hello) != (peer.stage is Stage.OPENED):
         turn.end(peer, "bad_message", "hello comes first and once")
     elif isinstance(message, Hello):
@@ -61,7 +62,7 @@ def received(turn: Turn, peer: Peer, message: ClientMessage) -> None:
 def _hello(turn: Turn, peer: Peer, hello: Hello) -> None:
     peer.greet(hello)
     turn.roster.plan(peer)
-    turn.do(Greet(peer.socket, peer.user_id, peer.session_id, hello))
+    hub_copy_rules.greet(turn, peer)
 
 
 def greeted(turn: Turn, peer: Peer, answer: Greeting | SessionOver | Problem) -> None:
@@ -71,10 +72,10 @@ def greeted(turn: Turn, peer: Peer, answer: Greeting | SessionOver | Problem) ->
         return
     older = turn.roster.of_device(peer.user_id, answer.device)
     if older is not None and older.rank >= peer.rank:
-        turn.end(peer, "copied_file", "another copy of this file is connected")
+        hub_copy_rules.doubt(turn, peer, older)
         return
     if older is not None:
-        turn.dismiss(older, "superseded_connection", "this device has opened a newer connection")
+        hub_copy_rules.make_way(turn, older)
     peer.welcome(answer)
     turn.roster.welcome(peer, answer.partitions)
     welcome = Welcome(

@@ -15,13 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from syncauth.models import Secret
 from syncauth.sansio.messages import (
+    Changes,
     Checkpoint,
     Hello,
     Received,
     ServerMessage,
     TableShape,
+    encode_sections,
 )
 from syncauth.server.hub_effects import ForgetResults, ReadPage
 from syncauth.server.issuer import Claims
@@ -31,6 +35,9 @@ PAGES_UNCONFIRMED: Final = 2
 """So many pages may be on their way: one that the device applies, and one for when it has."""
 
 HELLO_SECONDS: Final = 10
+SIGN_OF_LIFE_SECONDS: Final = 5
+"""How long a newcomer waits for the older socket of its device to show that it is alive."""
+
 GRACE_SECONDS: Final = 5
 """How long a socket stays open without moving data after its token's end."""
 
@@ -61,13 +68,22 @@ class TokenLife:
         return max(0, math.floor((self.expires_at - now) * 1000))
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The older socket that may be dead, and until when it may show life; wall-clock seconds."""
+
+    older: int
+    until: float
+
+
 @dataclass(slots=True)
 class Peer:
     """See the module. `rank` is the pair (fencing, connection) of `Hello`.
 
     `reached` holds the version sent of every partition that the device ever had on this socket,
     `partitions` those that it may read now. `owed` counts the checkpoints asked for: by hello, and
-    by each `subscribe`.
+    by each `subscribe`. `doubt` is the older socket that this one waits for, `doubted_by` are the
+    newer ones that wait for this one (`hub_copy_rules`).
     """
 
     socket: int
@@ -77,6 +93,10 @@ class Peer:
     opened_at: float
     warned: bool = False
     stage: Stage = Stage.OPENED
+
+    hello: Hello | None = None  # until the device is welcomed
+    doubt: Doubt | None = None
+    doubted_by: list[int] = field(default_factory=list)
 
     device: str = ""
     rank: tuple[int, int] = (0, 0)
@@ -100,6 +120,8 @@ class Peer:
     outdated: bool = False  # the page being read was asked for with other partitions
     atomic: bool = False
     told_complete: bool = True
+    told_through: int = 0
+    told_commit: int = 0
     unconfirmed: deque[Mapping[str, int]] = field(default_factory=deque)
 
     # --- time ------------------------------------------------------------------------------------
@@ -109,6 +131,8 @@ class Peer:
         end = self.token.expires_at + GRACE_SECONDS
         if self.stage is Stage.OPENED:
             return min(end, self.opened_at + HELLO_SECONDS)
+        if self.doubt is not None:
+            return min(end, self.doubt.until)
         if self.stage is Stage.WELCOMED and not self.warned:
             return self.token.warn_at
         return end
@@ -127,6 +151,7 @@ class Peer:
     def greet(self, hello: Hello) -> None:
         """Take over what the device says of itself; a first download need not end at commits."""
         self.stage = Stage.GREETING
+        self.hello = hello
         self.rank = (hello.fencing, hello.connection)
         self.tables = tuple(hello.tables)
         self.reached = dict(hello.checkpoints)
@@ -137,6 +162,7 @@ class Peer:
     def welcome(self, greeting: Greeting) -> None:
         """Be welcomed; hello is answered by a checkpoint."""
         self.stage = Stage.WELCOMED
+        self.hello = None
         self.device = greeting.device
         self.owed = 1
 
@@ -175,6 +201,7 @@ class Peer:
         if page.rows or (not answered and self.told_complete != changes.complete):
             sent.append(changes)
             self.unconfirmed.append(changes.cursors)
+            self.told_through, self.told_commit = changes.through, changes.commit
         self.reached.update(changes.cursors)
         self.told_complete = changes.complete
         if not changes.complete:
@@ -187,6 +214,16 @@ class Peer:
             {name: self.reached.get(name, 0) for name in self.partitions}, changes.commit
         )
         return sent + [checkpoint] * answered
+
+    @property
+    def answers_soon(self) -> bool:
+        """Whether something is on its way that the device will confirm, if it is alive."""
+        return self.owed > 0 or bool(self.unconfirmed)
+
+    def empty_page(self) -> Changes:
+        """Return a page that says nothing new; the device confirms it as any other."""
+        sections = msgspec.Raw(encode_sections([]))
+        return Changes({}, self.told_through, self.told_commit, self.told_complete, sections)
 
     def confirm(self, received: Received) -> None:
         """Take note of the pages that the device has committed."""

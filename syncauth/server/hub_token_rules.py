@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from syncauth.models import Secret
 from syncauth.sansio.messages import Renewed
+from syncauth.server import hub_copy_rules
 from syncauth.server.hub_effects import ReadPermissions, VerifyToken
 from syncauth.server.hub_peer import GRACE_SECONDS, Peer, Stage
 from syncauth.server.hub_turn import Turn
@@ -21,12 +22,14 @@ from syncauth.server.stores.rows_interface import Access
 
 
 def serve_deadlines(turn: Turn) -> None:
-    """Ask for newer tokens, and close what has no valid one or never said hello."""
+    """Ask for newer tokens, close what has no valid one or never said hello, end doubts."""
     for peer in turn.roster.due(turn.now):
         if turn.now >= peer.token.expires_at + GRACE_SECONDS:
             turn.end(peer, "token_expired", "no newer token came in time")
         elif peer.stage is Stage.OPENED:
             turn.dismiss(peer, "closed", "hello did not come in time")
+        elif peer.doubt is not None:
+            hub_copy_rules.go_on(turn, peer)
         else:
             peer.warned = True
             turn.roster.plan(peer)

@@ -155,6 +155,24 @@ class SocketDevice:
         highest: BatchMark | None = None,
     ) -> Welcome:
         """Say hello and be welcomed, under the device id that the server gives."""
+        await self.say_hello(connection, checkpoints, highest)
+        welcome = await self.hear()
+        assert isinstance(welcome, Welcome), welcome
+        self.device = welcome.device
+        return welcome
+
+    async def greet_refused(self, *, connection: int) -> tuple[list[str], int | None]:
+        """Say hello and be refused: the codes heard, and the close code."""
+        await self.say_hello(connection)
+        return await self.hear_end()
+
+    async def say_hello(
+        self,
+        connection: int,
+        checkpoints: Mapping[str, int] | None = None,
+        highest: BatchMark | None = None,
+    ) -> None:
+        """Say hello without waiting."""
         hello = Hello(
             device=self.device,
             incarnation="1" * 16,
@@ -166,10 +184,11 @@ class SocketDevice:
             tables=[NOTES],
         )
         await self.say(hello)
-        welcome = await self.hear()
-        assert isinstance(welcome, Welcome), welcome
-        self.device = welcome.device
-        return welcome
+
+    async def confirm_page(self) -> None:
+        """Hear a page and confirm it."""
+        page = await self.hear_a(Changes)
+        await self.say(Received(page.cursors, 0))
 
     async def catch_up(self) -> list[Section]:
         """Hear and confirm pages until the next checkpoint; returns their sections."""

@@ -153,18 +153,6 @@ def test_newer_connection_supersedes_the_older(story: HubStory) -> None:
     assert isinstance(story.sent(newer)[0], Welcome)
 
 
-@pytest.mark.parametrize("pair", [(1, 9), (1, 8), (0, 10)])
-def test_copy_of_a_file_is_refused(story: HubStory, pair: tuple[int, int]) -> None:
-    """An equal or lower pair while the older is there comes from a copy, which must reset."""
-    first = story.live(hello(fencing=1, connection=9))
-
-    copy = story.welcomed(hello(fencing=pair[0], connection=pair[1]))
-
-    assert [each.code for each in story.sent(copy) if isinstance(each, Error)] == ["copied_file"]
-    assert story.closed(copy) == 4409
-    assert story.closed(first) is None
-
-
 def test_device_may_come_back_when_its_socket_is_gone(story: HubStory) -> None:
     """The pair is compared with an open socket only: the device's own numbers tell the rest."""
     first = story.live(hello(connection=9))
