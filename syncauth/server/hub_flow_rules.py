@@ -8,6 +8,7 @@ for one. These rules must never look into a row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from syncauth.models import Secret
@@ -18,6 +19,7 @@ from syncauth.sansio.messages import (
     PushResult,
     Received,
     Subscribe,
+    TableShape,
     Welcome,
 )
 from syncauth.server import hub_copy_rules, hub_token_rules
@@ -36,6 +38,8 @@ from syncauth.server.stores.rows_interface import (
 
 CHECKPOINTS_OWED: Final = 64
 """So many `subscribe` may wait for their answer."""
+
+TABLE_TWICE: Final = "a table is named twice"
 
 
 def received(turn: Turn, peer: Peer, message: ClientMessage) -> None:
@@ -60,9 +64,18 @@ def received(turn: Turn, peer: Peer, message: ClientMessage) -> None:
 
 
 def _hello(turn: Turn, peer: Peer, hello: Hello) -> None:
+    if _by_name(hello.tables) is None:
+        turn.end(peer, "bad_message", TABLE_TWICE)
+        return
     peer.greet(hello)
     turn.roster.plan(peer)
     hub_copy_rules.greet(turn, peer)
+
+
+def _by_name(tables: Sequence[TableShape]) -> dict[str, TableShape] | None:
+    """Return tables by their names; None if one stands there twice."""
+    found = {table.table: table for table in tables}
+    return found if len(found) == len(tables) else None
 
 
 def greeted(turn: Turn, peer: Peer, answer: Greeting | SessionOver | Problem) -> None:
@@ -137,7 +150,10 @@ def _subscribe(turn: Turn, peer: Peer, wanted: Subscribe) -> None:
     The rows of such a table lie below the cursors of this socket, and only the device knows from
     where it misses them.
     """
-    if any(table not in peer.tables for table in wanted.tables):
+    known, asked = _by_name(peer.tables) or {}, _by_name(wanted.tables)
+    if asked is None:
+        turn.end(peer, "bad_message", TABLE_TWICE)
+    elif any(known.get(name) != table for name, table in asked.items()):
         turn.dismiss(peer, "closed", "other tables are wanted: say hello again")
     elif peer.owed >= CHECKPOINTS_OWED:
         turn.end(peer, "too_many_requests", "too many subscribes wait for an answer")

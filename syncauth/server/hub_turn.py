@@ -27,6 +27,10 @@ _SESSION_ENDED: Final = {
 }
 
 
+WHY_LENGTH: Final = 1000
+"""So much is told of why something failed: it may repeat what the device sent."""
+
+
 @dataclass(slots=True)
 class Turn:
     """`now` is wall-clock seconds; `limits` and `shapes` are what `welcome` tells."""
@@ -48,7 +52,7 @@ class Turn:
 
     def say_error(self, peer: Peer, code: str, why: str, *, last: int | None = None) -> None:
         """Tell an error of the catalogue, with the action that belongs to it."""
-        self.send(peer, Error(code, why, CATALOGUE[code].action, last=last))
+        self.send(peer, Error(code, why[:WHY_LENGTH], CATALOGUE[code].action, last=last))
 
     def end(self, peer: Peer, code: str, why: str) -> None:
         """Tell an error, close the socket and forget it."""

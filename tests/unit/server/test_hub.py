@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from syncauth.models import Secret
 from syncauth.sansio.messages import (
@@ -17,6 +18,7 @@ from syncauth.sansio.sync_errors import CATALOGUE
 from syncauth.server import hub_inputs as inputs
 from syncauth.server.hub_effects import Close, ForgetResults, Greet, PushBatch, ReadPage, Send
 from syncauth.server.hub_peer import HELLO_SECONDS, Peer, TokenLife
+from syncauth.server.hub_turn import WHY_LENGTH
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.rows_interface import (
     Greeting,
@@ -110,6 +112,32 @@ def test_hello_comes_once(story: HubStory) -> None:
 
         assert codes_in(effects, socket) == ["bad_message"]
         assert story.closed(socket) == 4403
+
+
+def test_table_named_twice_is_a_bad_message(story: HubStory) -> None:
+    """Its rows would be read and sent twice; the store never hears of such a hello."""
+    twice = structs.replace(hello(), tables=[NOTES, TASKS, NOTES])
+    newcomer, socket = story.opened(), story.live()
+    reads = len(story.calls(ReadPage))
+
+    for each, message in ((newcomer, twice), (socket, Subscribe([NOTES, NOTES]))):
+        assert codes_in(story.say(each, message), each) == ["bad_message"]
+        assert story.closed(each) == 4403
+
+    assert [each.socket for each in story.calls(Greet)] == [socket]
+    assert len(story.calls(ReadPage)) == reads
+
+
+def test_long_reason_is_cut(story: HubStory) -> None:
+    """A problem may repeat what the device sent; the error about it stays a small message."""
+    socket = story.opened()
+    story.say(socket, hello())
+
+    effects = story.happen(inputs.Greeted(socket, Problem("schema_mismatch", "x" * 1_000_000)))
+
+    (error,) = sent_in(effects, socket)
+    assert isinstance(error, Error)
+    assert error.message == "x" * WHY_LENGTH
 
 
 def test_socket_without_hello_is_closed(story: HubStory) -> None:
