@@ -37,11 +37,12 @@ class StoreCalls:
         match call:
             case Greet(socket):
                 return inputs.Greeted(socket, self._greet(call, new_device, now))
-            case PushBatch(socket, user_id, session_id, device, push):
+            case PushBatch(socket, user_id, session_id, device, tables, push):
                 judged = rows.push(
                     user_id,
                     session_id,
                     device,
+                    tables,
                     batch=push.batch,
                     acked=push.acked,
                     sections=bytes(push.sections),

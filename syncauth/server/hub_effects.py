@@ -53,12 +53,13 @@ class Greet:
 
 @dataclass(frozen=True, slots=True)
 class PushBatch:
-    """Judge a batch."""
+    """Judge a batch; `tables` are those of the device, in which refused rows are shown."""
 
     socket: int
     user_id: str
     session_id: str
     device: str
+    tables: Sequence[TableShape]
     push: Push
 
 

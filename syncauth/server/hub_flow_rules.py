@@ -113,7 +113,8 @@ def _push(turn: Turn, peer: Peer, push: Push) -> None:
         turn.end(peer, "too_many_requests", f"the window is {turn.limits.window} batches")
     else:
         peer.pushing += 1
-        turn.do(PushBatch(peer.socket, peer.user_id, peer.session_id, peer.device, push))
+        whose = (peer.user_id, peer.session_id, peer.device, peer.tables)
+        turn.do(PushBatch(peer.socket, *whose, push))
 
 
 def judged(turn: Turn, happening: BatchJudged) -> None:

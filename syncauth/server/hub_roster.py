@@ -9,9 +9,13 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from syncauth.server.hub_peer import Peer
 from syncauth.server.stores.rows_interface import Access
+
+PLANS_KEPT: Final = 64
+"""So many plans, and two for each socket, are kept before those that were overtaken are dropped."""
 
 
 class Roster:
@@ -84,6 +88,15 @@ class Roster:
     def plan(self, peer: Peer) -> None:
         """Note when something of this peer is due, after whatever may have changed that."""
         heapq.heappush(self._deadlines, (peer.next_deadline(), peer.socket))
+        if len(self._deadlines) > PLANS_KEPT + 2 * len(self._peers):
+            # Most are plans that were overtaken, such as one by each renewal.
+            self._deadlines = [(each.next_deadline(), each.socket) for each in self.everybody()]
+            heapq.heapify(self._deadlines)
+
+    @property
+    def plans(self) -> int:
+        """How many plans are kept."""
+        return len(self._deadlines)
 
     def next_deadline(self) -> float | None:
         """Return when `due` is to be asked; perhaps sooner than anything is due."""

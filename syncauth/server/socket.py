@@ -30,7 +30,11 @@ from syncauth.server.hub_driver import HubDriver
 from syncauth.server.issuer import Claims, Issuer, TokenFault
 
 UNSENT_MESSAGES: Final = 32
-"""With so many messages that wait to be sent, no further frame is read."""
+UNSENT_BYTES: Final = 8_000_000
+"""With so many messages or bytes that wait to be sent, no further frame is read.
+
+Two full pages are less: only a device that does not take what it says it has received is held up.
+"""
 
 SECONDS_TO_CLOSE: Final = 5
 """How long a device may take to take what is sent before the close."""
@@ -53,28 +57,41 @@ class Outgoing:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._messages: deque[messages.ServerMessage] = deque()
+        self._unsent: deque[tuple[bool, bytes]] = deque()  # whether it is data, and the frame
+        self._unsent_bytes = 0
         self._close: tuple[int, str] | None = None
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._closing = asyncio.Event()
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes wait to be sent."""
+        return self._unsent_bytes
+
     def send(self, message: messages.ServerMessage) -> None:
         """Send in order."""
-        self._messages.append(message)
-        if len(self._messages) >= UNSENT_MESSAGES:
-            self._room.clear()
+        frame = messages.encode(message)
+        self._unsent.append((isinstance(message, messages.Changes), frame))
+        self._count(len(frame))
         self._filled.set()
 
     def close(self, code: int, reason: str) -> None:
         """Close after what was sent; pages that still wait are data, and data moves no more."""
-        self._messages = deque(
-            each for each in self._messages if not isinstance(each, messages.Changes)
-        )
+        self._unsent = deque(each for each in self._unsent if not each[0])
+        self._unsent_bytes = sum(len(frame) for _, frame in self._unsent)
         self._close = (code, reason)
         self._filled.set()
         self._closing.set()
+
+    def _count(self, added: int) -> None:
+        """Count bytes that wait, and tell whether there is room for more."""
+        self._unsent_bytes += added
+        if len(self._unsent) < UNSENT_MESSAGES and self._unsent_bytes < UNSENT_BYTES:
+            self._room.set()
+        else:
+            self._room.clear()
 
     async def wait_room(self) -> None:
         """Wait until the device has taken enough of what was sent."""
@@ -90,11 +107,10 @@ class Outgoing:
         while True:
             await self._filled.wait()
             self._filled.clear()
-            while self._messages:
-                message = self._messages.popleft()
-                if len(self._messages) < UNSENT_MESSAGES:
-                    self._room.set()
-                await websocket.send_text(messages.encode(message).decode())
+            while self._unsent:
+                _, frame = self._unsent.popleft()
+                self._count(-len(frame))
+                await websocket.send_text(frame.decode())
             if self._close is not None:
                 await websocket.close(*self._close)
                 return

@@ -87,7 +87,9 @@ class StoreBench:
         number = changes.pop("batch", self.batches.get(device, 0) + 1)
         raw = changes.get("sections") or encode_sections(list(parts))
         arguments: dict[str, Any] = {"batch": number, "acked": 0, "sections": raw, "now": NOW}
-        answer = self.store.push(user, "session", DEVICES[device], **{**arguments, **changes})
+        tables = changes.pop("tables", self.store.shapes)
+        given = {**arguments, **changes}
+        answer = self.store.push(user, "session", DEVICES[device], tables, **given)
         if isinstance(answer, Judged):
             self.batches[device] = max(number, self.batches.get(device, 0))
             self.digests[device, number] = digest_of(raw)

@@ -114,6 +114,7 @@ class RowStore(Protocol):
         user_id: str,
         session_id: str,
         device: str,
+        tables: Sequence[TableShape],
         *,
         batch: int,
         acked: int,
@@ -122,8 +123,9 @@ class RowStore(Protocol):
     ) -> Judged | OutOfOrder | SessionOver | Problem:
         """Apply batch `last + 1` and store its result, or return the stored result of an earlier one.
 
-        The session is checked within the transaction that applies the batch (I3). Whatever cannot be judged
-        (`bad_message`, `unknown_table`, `schema_mismatch`, `digest_mismatch`) is a problem; nothing is counted.
+        `tables` are the device's, in which the rows of refused changes are shown. The session is checked within the
+        transaction that applies the batch (I3). Whatever cannot be judged (`bad_message`, `unknown_table`,
+        `schema_mismatch`, `digest_mismatch`) is a problem; nothing is counted.
         """
         ...
 

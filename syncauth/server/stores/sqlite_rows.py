@@ -61,7 +61,6 @@ class SqliteRows:
         self._connection = connection
         self._rules = config.rules
         self._sessions = sessions
-        self._asked: dict[str, Sequence[TableShape]] = {}
         self._acked: dict[str, int] = {}
         self._runs = Runs()
         with self._transaction():
@@ -156,7 +155,7 @@ class SqliteRows:
             device = devices.admit(self._connection, user_id, hello, new_device)
             if isinstance(device, Problem):
                 return device
-            self._asked[device.name] = hello.tables
+            self._acked.pop(device.name, None)  # hello says it anew
             results = self._connection.execute(
                 "SELECT result FROM _sync_results WHERE device = ? AND batch > ? ORDER BY batch",
                 (device.number, device.acked),
@@ -177,6 +176,7 @@ class SqliteRows:
         user_id: str,
         session_id: str,
         device: str,
+        tables: Sequence[TableShape],
         *,
         batch: int,
         acked: int,
@@ -185,7 +185,16 @@ class SqliteRows:
     ) -> Judged | OutOfOrder | SessionOver | Problem:
         """Apply the next batch and store its result, or return a stored one; see the interface."""
         try:
-            return self._push(user_id, session_id, device, batch, acked, sections, now)
+            return self._push(
+                user_id,
+                session_id,
+                device,
+                tables,
+                batch=batch,
+                acked=acked,
+                sections=sections,
+                now=now,
+            )
         except InvalidMessage as error:
             return Problem("bad_message", str(error))
 
@@ -194,6 +203,8 @@ class SqliteRows:
         user_id: str,
         session_id: str,
         device: str,
+        tables: Sequence[TableShape],
+        *,
         batch: int,
         acked: int,
         sections: bytes,
@@ -222,7 +233,7 @@ class SqliteRows:
                 batch=batch,
                 digest=digest,
                 now=now,
-                shapes=self._asked.get(device, ()),
+                shapes=tables,
             )
             touched = versions.finish()
             devices.count(self._connection, known, result, acked)
@@ -261,7 +272,6 @@ class SqliteRows:
             known = devices.find(self._connection, device)
             if known is None:
                 return Problem("bad_message", "the device is not known")
-            self._asked[device] = tables
             spans = pages.read_spans(self._connection, cursors, compared, known.number, self._runs)
             for span in spans:
                 if span.after > span.head:

@@ -14,8 +14,15 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from syncauth.sansio import messages
-from syncauth.server import socket as sync_socket
-from syncauth.server.socket import UNSENT_MESSAGES, Outgoing, SyncEndpoint, largest_frame
+from syncauth.server import hub_inputs as inputs, socket as sync_socket
+from syncauth.server.socket import (
+    UNSENT_BYTES,
+    UNSENT_MESSAGES,
+    Outgoing,
+    SyncEndpoint,
+    largest_frame,
+)
+from syncauth.server.stores.rows_interface import PageLimits
 from tests.support.hub_bench import SECONDS, Bench, open_bench
 from tests.support.hub_story import NOTES, hello
 
@@ -84,6 +91,19 @@ class Line:
                 await self._moved.wait()
 
 
+async def write_rows(bench: Bench, rows: list[list[str]]) -> None:
+    """Let another device of ann's write rows of id and text."""
+    socket, heard = bench.open()
+    changes = [[key, place, 1, None, text] for place, (key, text) in enumerate(rows)]
+    sections = messages.encode_sections([messages.Section("notes", "insert", changes, ["text"])])
+    bench.driver.post(inputs.MessageReceived(socket, hello(device="c" * 16)))
+    await heard.wait(messages.Checkpoint)
+    push = messages.Push(1, 0, msgspec.Raw(sections))
+    bench.driver.post(inputs.MessageReceived(socket, push))
+    await heard.wait(messages.PushResult)
+    bench.driver.closed(socket)
+
+
 async def test_device_that_does_not_read_is_not_read_from(bench: Bench) -> None:
     """With messages waiting to be sent no further frame is read: nothing grows at the server."""
     line = Line(bench)
@@ -106,6 +126,56 @@ async def test_device_that_does_not_read_is_not_read_from(bench: Bench) -> None:
 
     assert stopped <= UNSENT_MESSAGES + 4
     assert line.read == 3 + 10 * UNSENT_MESSAGES
+
+
+async def test_room_is_counted_in_bytes_too() -> None:
+    """A few large messages are as much as many small ones; what is dropped at a close counts no more."""
+    outgoing = Outgoing()
+    page = msgspec.Raw(json.dumps("x" * UNSENT_BYTES).encode())
+    large = messages.Changes({}, 0, 1, complete=True, sections=page)
+
+    outgoing.send(CHECKPOINT)
+    await outgoing.wait_room()
+    small = outgoing.unsent_bytes
+    outgoing.send(large)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await outgoing.wait_room()
+    outgoing.close(4401, "session_revoked")
+
+    assert outgoing.unsent_bytes == small
+
+
+async def test_device_that_confirms_what_it_never_took_is_not_sent_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may say that it received any version: no more than the bound and two pages ever wait for it."""
+    made: list[Outgoing] = []
+
+    class Watched(Outgoing):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(sync_socket, "Outgoing", Watched)
+    await write_rows(bench, [[f"{place}", "x" * 900_000] for place in range(24)])
+    line = Line(bench)
+    serving = asyncio.ensure_future(line.serve())  # noqa: TID251
+    line.say(hello())
+    await line.wait_sent(3)  # accept, welcome, the first page
+    line.takes.clear()
+    for _ in range(50):
+        line.say(messages.Received({"user:ann": 2**62}, 0))
+        await bench.thread.run(bench.accounts.ping)
+    (outgoing,) = made
+    waiting, stopped = outgoing.unsent_bytes, line.read
+    line.received.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    line.takes.set()
+    async with asyncio.timeout(SECONDS):
+        await serving
+
+    assert UNSENT_BYTES <= waiting <= UNSENT_BYTES + 3 * PageLimits().size
+    assert stopped < 20
 
 
 async def test_close_that_is_not_taken_is_given_up(

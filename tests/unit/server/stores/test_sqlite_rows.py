@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from syncauth.sansio.messages import TableShape
 from syncauth.server.config import ServedTable
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.rows_interface import (
@@ -175,6 +176,24 @@ def test_a_stamp_far_ahead_is_cut_and_the_life_is_not(bench: StoreBench) -> None
     later = bench.update("1", {"title": "B"}, life=begun, hlc=HLC + (70_000 << 16))
     assert bench.judged("B", later, now=NOW + 1).result.cut is not None
     assert bench.rows()[0][2] == "B"
+
+
+def test_refused_rows_are_shown_in_the_tables_that_the_push_names(tmp_path: Path) -> None:
+    """A device that knows fewer columns gets those; the store remembers nothing of it between calls."""
+    schema = (
+        "CREATE TABLE notes (_partition TEXT NOT NULL, id TEXT NOT NULL, title TEXT, body TEXT,"
+        " likes INTEGER CHECK (likes < 100), PRIMARY KEY (_partition, id))"
+    )
+    bench = StoreBench(tmp_path / "server.db", schema)
+    bench.welcome("A")
+    bench.judged("A", bench.insert(["1", "one", "body", 0]))
+    few = [TableShape("notes", ["id"], ["title", "likes"], ["likes"])]
+    update = bench.update("1", {"likes": 100}, life=life("A"), hlc=HLC + 1)
+    answer = bench.judged("A", update, tables=few)
+    (shown,) = answer.result.rows
+    assert shown.columns == ["title", "likes"]
+    assert shown.rows[0][-2:] == ["one", 0]
+    bench.connection.close()
 
 
 def test_refusals_name_the_change_and_show_the_row(tmp_path: Path) -> None:
