@@ -125,8 +125,9 @@ class CutStamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BatchResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What became of a batch: every entry that is not named was applied as sent.
 
-    `rows` holds the server's present state (sections of kind `row`, `gone` or `exit`) of all rows
-    that a refusal names; a refused row that the server does not have comes as `exit`.
+    `rows` holds the server's present state (sections of kind `row`, `gone` or `exit`) of the rows
+    that a refusal names, but for living ones that have no room: these come whole with the next
+    page. A refused row that the server does not have comes as `exit`.
     """
 
     batch: Count

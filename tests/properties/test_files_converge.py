@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings, strategies as st
 
@@ -13,6 +14,7 @@ from syncauth.sansio.inputs import Batch
 from syncauth.sansio.messages import BatchResult, Limits
 from syncauth.server.config import ServedTable
 from syncauth.server.stores.rows_interface import PageLimits
+from syncauth.server.stores.shown import SHOWN_BYTES
 from tests.support.random_sql import COLUMNS, WRITES, run
 from tests.support.replica_bench import OWN, ReplicaBench
 from tests.support.row_store import DEVICES, NOW, StoreBench
@@ -177,13 +179,20 @@ _deeds = WRITES | WRITES | st.sampled_from(("cut", "push", "hear", "read", "sync
     counts=st.booleans(),
     ahead=st.sampled_from((0, 0, 30_000, 5_184_000_000)),
     rows=st.sampled_from((1, 2, 100)),
+    shown=st.sampled_from((0, 20, SHOWN_BYTES)),
     deeds=st.lists(st.tuples(st.integers(0, 1), _deeds), min_size=2, max_size=30),
 )
 def test_two_devices_and_the_server_agree(
-    rules: str, counts: bool, ahead: int, rows: int, deeds: list[tuple[int, str]]
+    rules: str, counts: bool, ahead: int, rows: int, shown: int, deeds: list[tuple[int, str]]
 ) -> None:
-    """In whatever order batches, results and pages meet, and with a clock two months ahead."""
-    with tempfile.TemporaryDirectory() as directory:
+    """In whatever order batches, results and pages meet, and with a clock two months ahead.
+
+    Also where a result has no room for the rows of its refusals: they come in pages.
+    """
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        mock.patch("syncauth.server.stores.shown.SHOWN_BYTES", shown),
+    ):
         world = World(Path(directory), rules, ("n",) if counts else ())
         world.devices[1].ahead = ahead
         for number, deed in deeds:

@@ -32,16 +32,21 @@ MISSING_PARENT: Final = Refusal("foreign_key", "a row that it refers to is not t
 LEFT_CHILD: Final = Refusal("foreign_key", "another row still refers to it")
 
 
+REASON_LENGTH: Final = 300
+"""So much of SQLite's message is told: it may repeat a whole CHECK, and ten thousand rows may break it."""
+
+
 def refusal_of(error: sqlite3.IntegrityError) -> Refusal:
     """Name what a table refused; SQLite's message names columns and never values."""
+    reason = str(error)[:REASON_LENGTH]
     if error.sqlite_errorcode in (
         sqlite3.SQLITE_CONSTRAINT_UNIQUE,
         sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
     ):
-        return Refusal("unique_conflict", str(error))
+        return Refusal("unique_conflict", reason)
     if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_TRIGGER:
-        return Refusal("change_rejected", str(error))
-    return Refusal("constraint", str(error))
+        return Refusal("change_rejected", reason)
+    return Refusal("constraint", reason)
 
 
 @dataclass(frozen=True, slots=True)

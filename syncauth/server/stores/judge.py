@@ -8,21 +8,18 @@ row by row, since only so the change to be refused can be named. This module mus
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from syncauth.rows.values import encode_rows
 from syncauth.sansio.messages import BatchResult, Section, TableShape
 from syncauth.server.stores.batch import Group, cut_stamps, read_batch
-from syncauth.server.stores.changes import Change, Judgement
+from syncauth.server.stores.changes import Judgement
 from syncauth.server.stores.constraints import References
 from syncauth.server.stores.devices import Device
 from syncauth.server.stores.judge_rows import RowJudge
 from syncauth.server.stores.judge_sets import Writer, judge_set
-from syncauth.server.stores.pages import present_state
 from syncauth.server.stores.rows_interface import Access
 from syncauth.server.stores.served import Served
+from syncauth.server.stores.shown import show
 from syncauth.server.stores.versions import Versions
 
 
@@ -60,7 +57,7 @@ def judge_batch(
         superseded=judgement.superseded,
         refused=judgement.refused,
         cut=cut,
-        rows=_shown(connection, access, judgement.refused_changes, shapes),
+        rows=show(connection, access, judgement.refused_changes, shapes, versions),
     )
     return result, versions
 
@@ -98,31 +95,3 @@ class _Judge:
                 rows.judge(group)
         rows.finish()
         return rows.judgement
-
-
-def _shown(
-    connection: sqlite3.Connection,
-    access: Mapping[str, Access],
-    changes: Sequence[Change],
-    shapes: Sequence[TableShape],
-) -> list[Section]:
-    """Return the present state of all rows that a refusal names; what the user may not read, as gone away."""
-    by_place: dict[tuple[str, str], list[Change]] = defaultdict(list)
-    for change in changes:
-        by_place[change.table.name, str(change.partition or "")].append(change)
-    known = {shape.table: shape for shape in shapes}
-    sections: list[Section] = []
-    for (name, partition), each in by_place.items():
-        table = each[0].table
-        keys = list(dict.fromkeys(change.key for change in each))
-        if partition in access:
-            shape = known.get(name, table.shape)
-            sections += present_state(connection, table, shape, partition, keys)
-        else:
-            sections.append(_exit(name, partition, keys))
-    return sections
-
-
-def _exit(table: str, partition: str, keys: Sequence[tuple[Any, ...]]) -> Section:
-    rows = [list(row) for row in encode_rows(keys)]
-    return Section(table=table, kind="exit", rows=rows, partition=partition)
