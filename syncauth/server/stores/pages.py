@@ -8,6 +8,9 @@ first download may be cut within a commit. This module must never write.
 
 from __future__ import annotations
 
+import contextlib
+import heapq
+import itertools
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -115,22 +118,11 @@ def _cut(
     # A version has one row at most.
     if not wanted or sum(span.head - span.after for span in new) <= rows:
         return [span.upto for span in spans]
-    parts = " UNION ALL ".join(
-        "SELECT * FROM (SELECT commit_id, part, version"
-        f" FROM {table.rows} WHERE part = {span.part} AND version > {span.after}"
-        f" ORDER BY version LIMIT {rows + 1})"
-        for span in new
-        for table, _ in wanted
-    )
-    first_left = connection.execute(
-        f"SELECT commit_id, part, version FROM ({parts})"
-        f" ORDER BY commit_id, part, version LIMIT 1 OFFSET {rows}"
-    ).fetchone()
+    oldest, first_left = _ends_of(connection, wanted, new, rows)
     if first_left is None:
         return [span.upto for span in spans]
     commit, part, version = first_left
     if atomic:
-        (oldest,) = connection.execute(f"SELECT min(commit_id) FROM ({parts})").fetchone()
         last = commit - 1 if oldest < commit else commit
         return [_until(connection, wanted, span, last) for span in spans]
     return [
@@ -139,6 +131,33 @@ def _cut(
         else version - 1
         for span in spans
     ]
+
+
+def _ends_of(
+    connection: sqlite3.Connection, wanted: Wanted, spans: Sequence[Span], rows: int
+) -> tuple[int, tuple[int, int, int] | None]:
+    """Return the oldest commit of the spans, and (commit, partition, version) of the row behind the first `rows`.
+
+    Each table has the rows of a partition in this order, so that no more of them are read than are counted, however
+    many partitions there are.
+    """
+    with contextlib.ExitStack() as stack:
+        streams = [
+            stack.enter_context(contextlib.closing(cursor))
+            for span in spans
+            for table, _ in wanted
+            for cursor in [
+                connection.execute(
+                    f"SELECT commit_id, part, version FROM {table.rows}"
+                    " WHERE part = ? AND version > ? ORDER BY version",
+                    (span.part, span.after),
+                )
+            ]
+        ]
+        ordered = heapq.merge(*streams)
+        first = next(ordered, None)
+        left = next(itertools.islice(ordered, rows - 1, None), None)
+    return 0 if first is None else first[0], left
 
 
 def _until(connection: sqlite3.Connection, wanted: Wanted, span: Span, commit: int) -> int:
