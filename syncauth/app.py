@@ -8,6 +8,7 @@ open. Its constructor does no I/O; `open` (or `async with`) does. Closing is ide
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,19 +16,18 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from syncauth.announcer import Announcer, Deliver
-from syncauth.config import AppConfig
-from syncauth.driver import Driver
+from syncauth.arguments import app_config, table_specs
+from syncauth.driver import Driver, lasting
 from syncauth.errors import Closed, InvalidConfig, NotLoggedInError
 from syncauth.events import ChangeRejected, Event, ReloginRequired, SyncErrorRaised
 from syncauth.handles import OpenReplica, User
-from syncauth.models import Credentials, Profile, SessionState, Status, TableSpec
+from syncauth.models import Credentials, Profile, SessionState, Status
 from syncauth.parts import Parts, open_parts, open_replica_file
 from syncauth.replica_port import ReplicaPort
 from syncauth.sansio import inputs
 from syncauth.sansio.accounts import Account
 from syncauth.sansio.engine import Engine
 
-KEYS_BY_APP = "assigned by the app"
 log = logging.getLogger("syncauth")
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
@@ -61,14 +61,10 @@ class App:
             settings: further fields of `syncauth.config.AppConfig`.
 
         Raises:
-            InvalidConfig: a setting is unknown or out of its range.
+            InvalidConfig: a setting is unknown, of the wrong type or out of its range.
             InsecureServer: plain http to another machine.
         """
-        try:
-            self.config = AppConfig(url.rstrip("/"), app_id, Path(data_dir), **settings)
-        except TypeError as error:
-            what = "unknown setting"
-            raise InvalidConfig(what, setting=str(error).rpartition(" ")[2]) from error
+        self.config = app_config(url, app_id, data_dir, settings)
         self._announcer = Announcer(deliver)
         self._given_parts = parts
         self._parts: Parts | None = None
@@ -76,7 +72,7 @@ class App:
         self._users: dict[str, User] = {}
         self._replicas: dict[str, OpenReplica] = {}
         self._hooks: list[Callable[[ReloginRequired], Any]] = []
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     # --- opening and closing ---------------------------------------------------------------------
 
@@ -87,11 +83,18 @@ class App:
             FileInUse: another App or process has this data directory open.
             StorageError: a file or the keyring cannot be used; nothing was changed.
         """
-        if self._closed or self._driver is not None:
+        if self._closing is not None or self._parts is not None:
             what = "this App was opened before"
             raise Closed(what, remedy="Make a new App")
-        parts = await open_parts(self.config, self._given_parts)
-        self._parts = parts
+        self._parts = await open_parts(self.config, self._given_parts)
+        try:
+            self._start(self._parts)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    def _start(self, parts: Parts) -> None:
         driver = Driver(
             engine=Engine(),
             clock=parts.clock,
@@ -109,20 +112,25 @@ class App:
             driver.step(inputs.HookRegistered())
         driver.spawn(driver.run())
         driver.spawn(self._announcer.run())
-        return self
 
     async def aclose(self) -> None:
-        """Stop sync, close every replica and give the data directory back; idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._driver is None or self._parts is None:
-            return
-        for replica in tuple(self._replicas.values()):
-            await replica.aclose()
-        await self._driver.aclose()
-        self._announcer.close()
-        await self._parts.aclose()
+        """Stop sync, close every replica and give the data directory back; idempotent.
+
+        It goes on if whoever waits for it is cancelled, and every later call waits for its end.
+        """
+        if self._closing is None:
+            self._closing = lasting(self._close(asyncio.current_task()))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, caller: asyncio.Task[Any] | None) -> None:
+        async with contextlib.AsyncExitStack() as steps:  # each of them, whatever another raises
+            if self._parts is not None:
+                steps.push_async_callback(self._parts.aclose)
+            steps.callback(self._announcer.close)
+            if self._driver is not None:
+                steps.push_async_callback(self._driver.aclose, spare=caller)
+            for replica in tuple(self._replicas.values()):
+                steps.push_async_callback(replica.aclose)
 
     async def __aenter__(self) -> Self:
         """Open the App."""
@@ -157,7 +165,12 @@ class App:
             UnreachableError: no server; users who were logged in before go on working offline.
             ProtocolError: this is not an App Services compatible server.
             StorageError: the login could not be kept; nothing has changed.
+            Closed: the App was closed meanwhile. A login that is cancelled comes to nothing.
         """
+        self._opened()
+        if not isinstance(credentials, Credentials):
+            remedy = "Make them by Credentials.email_password and the like"
+            raise InvalidConfig("these are no credentials", setting="credentials", remedy=remedy)
         user_id = await self.driver.ask(lambda request: inputs.LogInRequested(request, credentials))
         return self._user(str(user_id))
 
@@ -177,10 +190,10 @@ class App:
             forget: do not keep the refresh token to be revoked later: it stays valid at the server.
 
         Raises:
-            NotLoggedInError: nobody is logged in.
+            NotLoggedInError: nobody is logged in, or the user is not one of this App.
             StorageError: the logout could not be made durable; nothing has changed.
         """
-        leaving = user or self.current_user
+        leaving = self._known(user) if user is not None else self.current_user
         if leaving is None:
             what = "nobody is logged in"
             raise NotLoggedInError(what)
@@ -190,7 +203,7 @@ class App:
 
     def request_relogin(self, user: User | None = None) -> None:
         """Call `on_relogin_required` again, if a relogin is required."""
-        wanted = user or self.current_user
+        wanted = self._known(user) if user is not None else self.current_user
         if wanted is not None:
             self.driver.post(inputs.ReloginAsked(wanted.id))
 
@@ -226,14 +239,18 @@ class App:
             TableNotTrackable: a table cannot be synchronised in its shape; nothing was changed.
             FileInUse, FileNotOurs, FileTooNew, FileCorrupt, FileFull: the file cannot be used as it
                 is.
+            NotLoggedInError: the user is not one of this App.
+            InvalidConfig: an argument cannot be used.
         """
-        specs = _specs(tables, counters or {}, keys or {}, local_triggers)
-        opened = await open_replica_file(self.config, self._opened(), user.id, specs, create)
+        specs = table_specs(tables, counters, keys, local_triggers, create)
+        parts, name = self._opened(), self._known(user).id
+        opened = await open_replica_file(self.config, parts, name, specs, create)
         loop, driver = asyncio.get_running_loop(), self.driver
         port = ReplicaPort(opened.replica, opened.worker, loop)
         replica = OpenReplica(self, user, opened, port)
         try:
             state = await port.state()
+            self._opened()  # it may have been closed meanwhile
         except BaseException:
             await replica.close_file()
             raise
@@ -294,9 +311,9 @@ class App:
 
     @property
     def driver(self) -> Driver:
-        """The driver of the open App; raises `Closed`."""
-        self._opened()
+        """The driver of the App, which answers to nobody once it is closed; raises `Closed`."""
         if self._driver is None:
+            self._opened()
             raise AssertionError
         return self._driver
 
@@ -318,30 +335,18 @@ class App:
     def _user(self, user_id: str) -> User:
         return self._users.setdefault(user_id, User(self, user_id))
 
+    def _known(self, user: User) -> User:
+        """Return a user of this App; raises `NotLoggedInError`."""
+        if self._users.get(getattr(user, "id", "")) is not user:
+            what, why = "this user is not one of this App", "another App, or another run, has it"
+            raise NotLoggedInError(what, why=why, remedy="Use what log_in or current_user returned")
+        return user
+
     def _opened(self) -> Parts:
+        if self._closing is not None:
+            what = "this App was closed"
+            raise Closed(what, remedy="Make a new App")
         if self._parts is None:
             what = "this App is not open"
             raise Closed(what, remedy="Use `async with app:` or `await app.open()`")
         return self._parts
-
-
-def _specs(
-    tables: Iterable[str],
-    counters: Mapping[str, Iterable[str]],
-    keys: Mapping[str, str],
-    local_triggers: Iterable[str],
-) -> tuple[TableSpec, ...]:
-    names = tuple(tables)
-    local = frozenset(local_triggers)
-    for name in (*counters, *keys, *local):
-        if name not in names:
-            what = f"table {name!r} is not among the tables to synchronise"
-            raise InvalidConfig(what, setting="tables", remedy="Name it in tables as well")
-    for value in keys.values():
-        if value != KEYS_BY_APP:
-            remedy = f"The one value is {KEYS_BY_APP!r}"
-            raise InvalidConfig("unknown kind of key", setting="keys", remedy=remedy)
-    return tuple(
-        TableSpec(name, tuple(counters.get(name, ())), name in keys, name in local)
-        for name in names
-    )

@@ -10,9 +10,12 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
 
 from syncauth.errors import InsecureServer, InvalidConfig
+
+LONGEST_SECONDS: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,22 @@ class AppConfig:
     def __post_init__(self) -> None:
         """Check every setting; raises `InvalidConfig` or `InsecureServer`."""
         check_server(self.base_url)
-        if not self.app_id or any(sign in self.app_id for sign in "/?#% "):
+        given = self.app_id if isinstance(self.app_id, str) else ""
+        if not given or any(sign in "/?#% " or not sign.isprintable() for sign in given):
             what = "the app id cannot be used"
             raise InvalidConfig(what, setting="app_id", remedy="Use the id of syncauth.toml")
         if self.key_storage not in ("keyring", "file", "memory"):
             remedy = "Use 'keyring', 'file' or 'memory'"
             raise InvalidConfig("unknown key storage", setting="key_storage", remedy=remedy)
         for name in ("token_deadline", "connect_timeout", "close_timeout"):
-            if not getattr(self, name) > 0:
-                remedy = "Give seconds above 0"
-                raise InvalidConfig("a duration must be positive", setting=name, remedy=remedy)
+            seconds = getattr(self, name)
+            if type(seconds) not in (int, float) or not 0 < seconds <= LONGEST_SECONDS:
+                remedy = f"Give seconds above 0 and up to {LONGEST_SECONDS:.0f}"
+                raise InvalidConfig("this is no duration", setting=name, remedy=remedy)
+        hosts = self.trusted_hosts
+        if isinstance(hosts, str) or not all(isinstance(host, str) for host in hosts):
+            remedy = "Give a set of host names"
+            raise InvalidConfig("these are no hosts", setting="trusted_hosts", remedy=remedy)
 
     @property
     def sync_url(self) -> str:
@@ -64,8 +73,14 @@ def check_server(url: str) -> None:
         InvalidConfig: it is no http or https URL with a host.
         InsecureServer: it is http, and not to a loopback address.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = _split(url)
+    if (
+        parts is None
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+    ):
         remedy = "Give a URL such as https://sync.example.com"
         raise InvalidConfig("the server's URL cannot be used", setting="url", remedy=remedy)
     if parts.username or parts.password:
@@ -74,6 +89,18 @@ def check_server(url: str) -> None:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         what = f"http to {parts.hostname} would send tokens in clear text"
         raise InsecureServer(what, remedy="Use https; plain http is for loopback alone")
+
+
+def _split(url: str) -> SplitResult | None:
+    """Take a URL apart; None if it has signs that no URL has, or a port that is none."""
+    if any(sign.isspace() or not sign.isprintable() for sign in url):
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from syncauth.errors import StorageError, SyncAuthError
+from syncauth.errands import Errands
+from syncauth.errors import Closed, StorageError
 from syncauth.events import Event, ReloginRequired
 from syncauth.interfaces import (
     Clock,
@@ -26,7 +27,7 @@ from syncauth.interfaces import (
     StaleWrite,
     SyncTransport,
 )
-from syncauth.models import Deferred
+from syncauth.models import Deferred, Login
 from syncauth.replica_port import ReplicaPort
 from syncauth.sansio import effects, inputs
 from syncauth.sansio.effects import Effect, Settle
@@ -35,10 +36,13 @@ from syncauth.sansio.inputs import Input, Moment
 from syncauth.sockets import SocketRun
 
 ENTROPY_BYTES: Final = 32
-STORAGE_RETRY_SECONDS: Final = 1.0
-ERASE_RETRY_SECONDS: Final = 1.0
 
 log = logging.getLogger("syncauth")
+
+
+def lasting(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run work to its end, whoever waits for it and gives up: that of closing, which no driver outlives."""
+    return asyncio.create_task(work)
 
 
 class Driver:
@@ -61,31 +65,53 @@ class Driver:
         self._clock = clock
         self._randomness = randomness
         self._store = store
-        self._provider = provider
         self._transport = transport
         self._publish_event = publish
-        self._hook = hook
+        self._errands = Errands(store=store, provider=provider, hook=hook, post=self.post)
         self._inputs: deque[Input] = deque()
         self._arrived = asyncio.Event()
-        self._not_before = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: dict[effects.Ticket, SocketRun] = {}
         self._replicas: dict[str, ReplicaPort] = {}
         self._settling: dict[int, asyncio.Future[str | None]] = {}
         self._next_call = 0
+        self._ended: Closed | None = None
 
     # --- the loop --------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Run until cancelled."""
-        while True:
-            self.step(await self._next_input())  # the app, the network or a deadline; one queue
+        """Run until cancelled; after a failure of its own nothing goes on, and nobody waits for it."""
+        try:
+            while True:
+                self.step(await self._next_input())  # the app, the network or a deadline; one queue
+        except Exception as error:
+            log.exception("syncauth has failed; this App does nothing more")
+            why = f"an error that nobody foresaw: {type(error).__name__}"
+            self._end(why, remedy="Report it with the log, close the App and open a new one")
 
     def step(self, happening: Input) -> None:
         """Take one input to its end: durable first, then true, then visible, then outside."""
         decision = self.engine.decide(happening, self._moment())
-        if not self._commit(happening, decision):
-            return
+        try:
+            if decision.writes:
+                self._store.commit(decision.writes)
+        except StaleWrite:
+            self._reread()
+            self._step_without_store(happening)
+        except StorageError as error:
+            log.warning("the credential store refused a write: %s", error)
+            if not self._give_back(happening, error):
+                self._step_without_store(happening)
+        else:
+            self._carry_out(decision)
+
+    def _step_without_store(self, happening: Input) -> None:
+        """Decide once more, with all put off that would have to be made durable."""
+        decision = self.engine.decide(happening, self._moment(durable=False))
+        if not decision.writes:
+            self._carry_out(decision)
+
+    def _carry_out(self, decision: Decision) -> None:
         self.engine.adopt(decision)
         for event in decision.events:
             self._publish_event(event)
@@ -99,57 +125,59 @@ class Driver:
             if deadline is None:
                 await self._arrived.wait()
                 continue
-            wait = max(deadline, self._not_before) - self._clock.now()
+            wait = deadline - self._clock.now()
             if wait <= 0:
                 return inputs.DeadlineReached()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), wait)
         return self._inputs.popleft()
 
-    def _moment(self) -> Moment:
+    def _moment(self, *, durable: bool = True) -> Moment:
         entropy = self._randomness.token(ENTROPY_BYTES)
-        return Moment(self._clock.now(), self._clock.wall(), entropy)
+        return Moment(self._clock.now(), self._clock.wall(), entropy, durable)
 
-    def _commit(self, happening: Input, decision: Decision) -> bool:
-        """Make the writes durable; if that fails nothing of the decision happens."""
-        if not decision.writes:
-            return True
+    def _reread(self) -> None:
+        """Another process has written to the credential store: adopt that first."""
         try:
-            self._store.commit(decision.writes)
-        except StaleWrite:
-            self.post(inputs.SessionsReread(tuple(self._store.load())))
+            users = tuple(self._store.load())
         except StorageError as error:
-            log.warning("the credential store refused a write: %s", error)
-            self._not_before = self._clock.now() + STORAGE_RETRY_SECONDS
-            self._give_back(happening, error)
+            log.warning("the credential store cannot be read: %s", error)
         else:
-            return True
-        return False
+            self.step(inputs.SessionsReread(users))
 
-    def _give_back(self, happening: Input, error: StorageError) -> None:
-        """Answer what waits for a decision that could not be made durable.
-
-        A renewal will be repeated.
-        """
+    def _give_back(self, happening: Input, error: StorageError) -> bool:
+        """Answer what cannot be put off; False for all else. A renewal or revocation is repeated."""
         match happening:
-            case inputs.LogInAnswered(request=request):
+            case inputs.LogInAnswered(request=request, outcome=outcome):
+                if isinstance(outcome, Login):
+                    self.spawn(self._errands.revoke_unkept(outcome.tokens.refresh))
                 self.post(inputs.LogInAnswered(request, error))
             case inputs.LogOutRequested(request=request):
                 self._settle(Settle(request, error=error))
             case inputs.RefreshAnswered(ticket=ticket):
                 self.post(inputs.RefreshAnswered(ticket, Deferred(why=str(error))))
+            case inputs.RevokeAnswered(revocation=number):
+                self.post(inputs.RevokeAnswered(number, confirmed=False))
             case _:
-                pass
+                return False
+        return True
 
     # --- for the App -----------------------------------------------------------------------------
 
     def post(self, happening: Input) -> None:
-        """Queue an input; to be called on the loop."""
-        self._inputs.append(happening)
-        self._arrived.set()
+        """Queue an input; to be called on the loop. What has ended takes none."""
+        if self._ended is None:
+            self._inputs.append(happening)
+            self._arrived.set()
 
     async def ask(self, make: Callable[[int], Input]) -> str | None:
-        """Post an input that carries a request number, and wait until the engine settles it."""
+        """Post an input that carries a request number, and wait until the engine settles it.
+
+        Raises:
+            Closed: the App was closed, before or meanwhile.
+        """
+        if self._ended is not None:
+            raise self._ended
         self._next_call += 1
         request = self._next_call
         settled: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -157,6 +185,9 @@ class Driver:
         try:
             self.post(make(request))
             return await settled
+        except asyncio.CancelledError:
+            self.post(inputs.RequestCancelled(request))
+            raise
         finally:
             del self._settling[request]
 
@@ -172,19 +203,27 @@ class Driver:
         """Run work in a task that is kept until it ends and cancelled when the driver closes."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._task_ended)
         return task
 
-    async def aclose(self) -> None:
-        """End every task and wait for it; a handler that closes the App is let go on."""
+    async def aclose(self, spare: asyncio.Task[Any] | None = None) -> None:
+        """End every task but `spare`, the handler that closes the App, and wait for them."""
         for run in self._sockets.values():
             run.close(1000, "closing")
-        ending = self._tasks - {asyncio.current_task()}
+        ending = self._tasks - {spare}
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        self._end("it was closed", remedy="Make a new App")
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _end(self, why: str, remedy: str) -> None:
+        """Take nothing more, and let nobody wait for what will not come."""
+        self._ended = Closed("this App does nothing more", why=why, remedy=remedy)
+        for waiting in self._settling.values():
+            if not waiting.done():
+                waiting.set_exception(self._ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a task of syncauth failed", exc_info=task.exception())
@@ -204,17 +243,17 @@ class Driver:
             case effects.OpenSocket():
                 self.spawn(self._run_socket(effect))
             case effects.Authenticate():
-                self.spawn(self._authenticate(effect))
+                self.spawn(self._errands.log_in(effect))
             case effects.RequestRefresh():
-                self.spawn(self._refresh(effect))
+                self.spawn(self._errands.refresh(effect))
             case effects.RevokeWaiting():
-                self.spawn(self._revoke())
+                self.spawn(self._errands.revoke())
             case effects.RereadSessions():
                 self.post(inputs.SessionsReread(tuple(self._store.load())))
             case effects.CallReloginHook():
-                self.spawn(self._call_hook(effect.event))
+                self.spawn(self._errands.call_hook(effect.event))
             case effects.FinishErasing():
-                self.spawn(self._finish_erasing())
+                self.spawn(self._errands.finish_erasing())
             case _:
                 self._replicas[effect.ticket.user_id].start(effect, self.post)
 
@@ -235,34 +274,3 @@ class Driver:
             await run.run()
         finally:
             del self._sockets[wanted.ticket]
-
-    async def _authenticate(self, wanted: effects.Authenticate) -> None:
-        try:
-            login = await self._provider.log_in(wanted.credentials)
-        except SyncAuthError as error:
-            self.post(inputs.LogInAnswered(wanted.request, error))
-        else:
-            self.post(inputs.LogInAnswered(wanted.request, login))
-
-    async def _refresh(self, wanted: effects.RequestRefresh) -> None:
-        answer = await self._provider.refresh(wanted.refresh_token, wanted.refresh_id)
-        self.post(inputs.RefreshAnswered(wanted.ticket, answer))
-
-    async def _revoke(self) -> None:
-        for number, token in self._store.waiting_revocations():
-            confirmed = await self._provider.revoke(token)
-            self.post(inputs.RevokeAnswered(number, confirmed))
-
-    async def _call_hook(self, event: ReloginRequired) -> None:
-        """Call the app's handler; whatever it does, the engine learns that it is over."""
-        try:
-            await self._hook(event)
-        except Exception:
-            log.exception("on_relogin_required raised; it is called again after request_relogin()")
-        finally:
-            self.post(inputs.HookReturned(event.user_id, event.episode))
-
-    async def _finish_erasing(self) -> None:
-        """Truncate the store's log; while another process reads, try again."""
-        while not self._store.finish_erasing():  # noqa: ASYNC110 - nobody tells when it has read
-            await asyncio.sleep(ERASE_RETRY_SECONDS)

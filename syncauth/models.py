@@ -86,6 +86,8 @@ class ReloginReason(enum.Enum):
     USER_DISABLED = "user_disabled"
     USER_REMOVED = "user_removed"
     REUSE_DETECTED = "reuse_detected"
+    TOKENS_UNREADABLE = "tokens_unreadable"
+    """The key of this device does not open the tokens that are stored here."""
 
 
 @dataclass(frozen=True, slots=True)

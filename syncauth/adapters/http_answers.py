@@ -23,6 +23,9 @@ from syncauth.sansio.tokens import claims_of
 LONGEST_PATIENCE_SECONDS: Final = 3600.0
 """No Retry-After is believed beyond this: it may come from something in between."""
 
+LONGEST_LIFE_SECONDS: Final = 1e10
+"""Three centuries."""
+
 JSON: Final = "application/json"
 _DELTA_DIGITS: Final = 9
 _BEARER: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
@@ -212,14 +215,24 @@ def _pair(told: _Tokens, refresh: Secret) -> TokenPair:
     try:
         claims = claims_of(access)
     except InvalidToken as error:
-        raise Malformed(str(error)) from error
-    if told.life_ms is not None:
-        life = told.life_ms / 1000
-    elif told.expires_in is not None:
-        life = told.expires_in
-    else:
-        life = claims["exp"] - claims["iat"]
-    return TokenPair(access, refresh, max(0.0, float(life)))
+        raise Malformed(f"{error.what}: {error.why}") from error
+    return TokenPair(access, refresh, _life(told, claims))
+
+
+def _life(told: _Tokens, claims: dict[str, Any]) -> float:
+    """Return the life in seconds; what no clock can count is no life."""
+    try:
+        if told.life_ms is not None:
+            life = told.life_ms / 1000
+        elif told.expires_in is not None:
+            life = float(told.expires_in)
+        else:
+            life = float(claims["exp"] - claims["iat"])
+    except OverflowError:
+        life = math.inf
+    if not life <= LONGEST_LIFE_SECONDS:
+        raise Malformed("the life of the access token is no number of seconds that can be counted")
+    return max(0.0, life)
 
 
 def _checked(text: str) -> Secret:

@@ -139,9 +139,13 @@ def refusal(outcome: Outcome, *, secrets: tuple[Secret, ...] = ()) -> SyncAuthEr
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return ServerBusy("the server is busy", retry_after=answer.retry_after)
     if denial is None and is_doubtful(answer):
-        what = "something between this device and the server answered"
-        why = f"HTTP {status} without the server's error JSON"
-        return ServerUnreachable(what, why=why, remedy="Look for a sign-in page of the network")
+        why = f"HTTP {status} without the error JSON of the App Services API"
+        if answer.media_type == JSON:
+            what = "this is no syncauth or App Services server"
+            return UnexpectedAnswer(what, status=status, why=why, remedy="Check the URL")
+        what = "something else than the server answered"
+        remedy = "Look for a sign-in page of the network, or check the URL"
+        return ServerUnreachable(what, why=why, remedy=remedy)
     if denial is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         what = f"the server failed with HTTP {status}"
         return ServerBusy(what, retry_after=answer.retry_after)

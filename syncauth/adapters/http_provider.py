@@ -35,7 +35,14 @@ from syncauth.adapters.http_answers import (
 from syncauth.adapters.http_judgement import is_doubtful, judge_refresh, judge_revoke, refusal
 from syncauth.adapters.http_location import API, Location, read_location
 from syncauth.config import AppConfig
-from syncauth.errors import Closed, InsecureServer, SyncAuthError, UnexpectedAnswer
+from syncauth.errors import (
+    Closed,
+    CredentialsRefused,
+    InsecureServer,
+    InvalidConfig,
+    SyncAuthError,
+    UnexpectedAnswer,
+)
 from syncauth.interfaces import Clock
 from syncauth.models import Credentials, Login, Misconfigured, RefreshAnswer, Secret
 
@@ -53,7 +60,7 @@ class _Call:
     method: str
     path: str
     token: Secret | None = None
-    body: dict[str, Any] | None = None
+    body: bytes | None = None
 
 
 class HttpProvider:
@@ -83,7 +90,7 @@ class HttpProvider:
             UnexpectedAnswer, InsecureServer: the server is not what it should be.
         """
         path = f"{self._app}/auth/providers/local-userpass/register"
-        call = _Call("POST", path, body={"email": email, "password": password})
+        call = _Call("POST", path, body=_encode({"email": email, "password": password}))
         outcome = await self._bounded(self._ask(call))
         empty_or_json = isinstance(outcome, Answer) and outcome.media_type in ("", JSON)
         if not (isinstance(outcome, Answer) and outcome.granted and empty_or_json):
@@ -108,7 +115,7 @@ class HttpProvider:
         Raises:
             Closed: the provider was closed.
         """
-        call = _Call("POST", "/auth/session", refresh_token, {"refresh_id": refresh_id})
+        call = _Call("POST", "/auth/session", refresh_token, _encode({"refresh_id": refresh_id}))
         try:
             outcome = await self._bounded(self._ask(call))
         except InsecureServer as error:
@@ -165,8 +172,8 @@ class HttpProvider:
             return NoLocation(answer)
         try:
             self._location = read_location(answer, self._config)
-        except Malformed as error:
-            return Silence(error.why, online=True)
+        except Malformed:
+            return NoLocation(answer)
         return self._location
 
     # --- requests --------------------------------------------------------------------------------
@@ -175,7 +182,7 @@ class HttpProvider:
         """Log in and read the profile; a session whose profile is refused is ended again."""
         path = f"{self._app}/auth/providers/{credentials.provider}/login"
         body = credentials.payload | {"options": {"device": _device(), "rotate": True}}
-        answer = await self._ask(_Call("POST", path, body=body))
+        answer = await self._ask(_Call("POST", path, body=_encode(body)))
         if not isinstance(answer, Answer) or not answer.granted or answer.media_type != JSON:
             return refusal(answer, secrets=_secrets_of(credentials))
         try:
@@ -207,12 +214,12 @@ class HttpProvider:
     async def _send(self, method: str, url: str, call: _Call | None = None) -> Answer | Silence:
         """Send one request and read its answer; no exception of httpx gets out."""
         headers, content = httpx.Headers(encoding="utf-8"), None
-        if call is not None and call.token is not None:
-            headers["Authorization"] = f"Bearer {call.token.reveal()}"
-        if call is not None and call.body is not None:
-            headers["Content-Type"] = JSON
-            content = msgspec.json.encode(call.body)
         try:
+            if call is not None and call.token is not None:
+                headers["Authorization"] = f"Bearer {call.token.reveal()}"
+            if call is not None and call.body is not None:
+                headers["Content-Type"] = JSON
+                content = call.body
             client = self._open_client()
             async with client.stream(method, url, headers=headers, content=content) as response:
                 return await self._read(response)
@@ -275,6 +282,17 @@ def _unusable(answer: Answer, error: Malformed) -> UnexpectedAnswer:
     what = "the server's answer to the login cannot be used"
     remedy = "Check that the URL is that of a syncauth or App Services server"
     return UnexpectedAnswer(what, status=answer.status, why=error.why, remedy=remedy)
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeError:  # its text shows where in a password
+        why = "a text in them is no Unicode: it holds half of a surrogate pair"
+        raise CredentialsRefused(code="InvalidText", why=why) from None
+    except TypeError as error:
+        what, remedy = "these credentials cannot be sent", "Give texts and numbers"
+        raise InvalidConfig(what, setting="credentials", why=str(error), remedy=remedy) from None
 
 
 def _secrets_of(credentials: Credentials) -> tuple[Secret, ...]:

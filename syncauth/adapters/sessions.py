@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from syncauth.adapters.keys import KEY_BYTES, Keys, WrongKey, find_keys, seal, unseal
 from syncauth.adapters.sessions_schema import BUSY_SECONDS, damaged, open_sessions, storage_errors
 from syncauth.interfaces import Randomness, StaleWrite
@@ -33,6 +35,27 @@ from syncauth.sansio.effects import StoreWrite
 from syncauth.sansio.inputs import StoredUser
 
 _NAME_BYTES: Final = 16
+UNREADABLE: Final = ReloginReason.TOKENS_UNREADABLE.value
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """What a row of `users` holds if nobody else has written to it."""
+
+    user_id: str
+    device_id: str
+    state: str
+    epoch: int
+    current: int
+    profile: str
+    received_at: float
+    since: float
+    data_key: bytes | None
+    access: bytes | None
+    refresh: bytes | None
+    life: float | None
+    refresh_id: str | None
+    episode: str | None
+    reason: str | None
 
 
 class SessionStore:
@@ -95,10 +118,11 @@ class SessionStore:
             rows = self._connection.execute("SELECT * FROM users ORDER BY user_id").fetchall()
         try:
             return [self._user(row) for row in rows]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
             raise damaged(self._path, "a user's row cannot be read") from error
 
     def _user(self, row: sqlite3.Row) -> StoredUser:
+        msgspec.convert(dict(row), _Row)
         stored: dict[str, Any] = json.loads(row["profile"])
         identities = tuple(Identity(*each) for each in stored["identities"])
         profile = Profile(stored["user_type"], identities, stored["data"])
@@ -106,8 +130,11 @@ class SessionStore:
         episode, reason, since = row["episode"], row["reason"], row["since"]
         try:
             tokens = self._tokens(row)
+            if state is SessionState.ACTIVE and (tokens is None or row["life"] is None):
+                message = "a session without tokens or their life"
+                raise ValueError(message)
         except WrongKey:
-            state, reason, since = SessionState.REFRESH_EXPIRED, "revoked", row["received_at"]
+            state, reason, since = SessionState.REFRESH_EXPIRED, UNREADABLE, row["received_at"]
             # The same one each time it is read: an episode is told once.
             episode = hashlib.sha256(row["data_key"]).hexdigest()[: 2 * _NAME_BYTES]
         return StoredUser(

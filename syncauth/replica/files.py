@@ -31,6 +31,17 @@ _HASH_DIGITS: Final = 32
 _DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 
+_OURS: Final = "_sync_"
+
+_WRITES: Final = (
+    sqlite3.SQLITE_ALTER_TABLE,
+    sqlite3.SQLITE_CREATE_TABLE,
+    sqlite3.SQLITE_DELETE,
+    sqlite3.SQLITE_DROP_TABLE,
+    sqlite3.SQLITE_INSERT,
+    sqlite3.SQLITE_UPDATE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -142,7 +153,7 @@ def run_create(path: str, script: str, tables: Sequence[TableSpec]) -> None:
     ):
         connection.isolation_level = None
         connection.execute("BEGIN IMMEDIATE")  # an exception rolls back by closing
-        connection.set_authorizer(_refuse_transactions)
+        connection.set_authorizer(_guard)
         for statement in statements:
             _run_one(connection, path, statement)
         connection.set_authorizer(None)
@@ -165,12 +176,19 @@ def _unusable(why: str) -> InvalidConfig:
         "the SQL given as create cannot be run",
         setting="create",
         why=why,
-        remedy="Nothing of it was kept; leave BEGIN and COMMIT out, it is one transaction",
+        remedy="Nothing of it was kept; leave out BEGIN and COMMIT, it is one transaction, and tables of ours",
     )
 
 
-def _refuse_transactions(action: int, *_: str | None) -> int:
-    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_TRANSACTION else sqlite3.SQLITE_OK
+def _guard(action: int, one: str | None, two: str | None, _: str | None, by: str | None) -> int:
+    """Refuse the end of the transaction, and writes to our own tables but by our own triggers."""
+    if action == sqlite3.SQLITE_TRANSACTION:
+        return sqlite3.SQLITE_DENY
+    table = two if action == sqlite3.SQLITE_ALTER_TABLE else one
+    ours = action in _WRITES and (table or "").lower().startswith(_OURS)
+    if ours and not (by or "").startswith(_OURS):
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK
 
 
 def _statements(script: str) -> list[str]:

@@ -201,6 +201,8 @@ class _Deciding:
                 self._login_answered(happening)
             case inputs.LogOutRequested():
                 self._log_out(happening)
+            case inputs.RequestCancelled():
+                self._cancelled(happening.request)
             case inputs.SessionsReread():
                 self._reread(happening)
             case inputs.HookRegistered():
@@ -266,6 +268,13 @@ class _Deciding:
         draft = self._draft(wanted.user_id)
         session_rules.logged_out(draft, forget=wanted.forget)
         draft.change(when_stopped=(*draft.account.when_stopped, wanted.request))
+
+    def _cancelled(self, request: int) -> None:
+        """Let a login under way come to nothing, and wait for nothing in its place."""
+        self._common = replace(self._common, logins=self._common.logins - {request})
+        for draft in self._all():
+            left = tuple(each for each in draft.account.waiters if each.request != request)
+            draft.change(waiters=left)
 
     def _reread(self, reread: inputs.SessionsReread) -> None:
         for stored in reread.users:

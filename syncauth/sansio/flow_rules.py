@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from syncauth.errors import Closed
 from syncauth.events import (
     CaptureRestored,
     ChangeRejected,
@@ -218,6 +219,14 @@ def sync_wanted(draft: Draft, wanted: SyncWanted) -> None:
         draft.do(Send(link.ticket, Subscribe(list(tables))))
         waiter = SyncWaiter(wanted.request, link.ticket.request, asked)
     draft.change(waiters=(*draft.account.waiters, waiter))
+
+
+def end_waiting(draft: Draft) -> None:
+    """Nothing is received any more: whoever waits for it is told so."""
+    for waiter in draft.account.waiters:
+        error = Closed("the replica was closed", remedy="Open it again and wait anew")
+        draft.do(Settle(waiter.request, error=error))
+    draft.change(waiters=())
 
 
 def _settle_waiters(draft: Draft) -> None:

@@ -29,12 +29,13 @@ class Moment:
     """When an input is decided, and the chance that the decision may use.
 
     `monotonic` and `wall` in seconds; `entropy` are 32 fresh random bytes, so that deciding stays
-    pure.
+    pure. `durable` False says that the credential store takes no writes now: what needs one is put off.
     """
 
     monotonic: float
     wall: float
     entropy: bytes = field(repr=False)
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,13 @@ class LogInRequested:
 
     request: int
     credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCancelled:
+    """Nobody waits any more for what was asked for under this number."""
+
+    request: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +338,7 @@ AppInput = (
     | LogInRequested
     | LogInAnswered
     | LogOutRequested
+    | RequestCancelled
     | SessionsReread
     | HookRegistered
     | NetworkChanged

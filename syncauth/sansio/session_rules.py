@@ -47,6 +47,8 @@ from syncauth.sansio.session import SessionTrigger
 
 ATTEMPT_FLOOR_SECONDS: Final = 1.0
 MISCONFIGURED_RETRY_SECONDS: Final = 300.0
+STORE_RETRY_SECONDS: Final = 1.0
+STORE_FAILED: Final = "storage_failed"
 DOUBTFUL_ANSWERS: Final = 3
 DOUBTFUL_SECONDS: Final = 120.0
 
@@ -119,8 +121,20 @@ def attempt_refresh(draft: Draft) -> None:
         earliest = max(earliest, refresh.retry_at)
     if now < earliest:
         draft.change_refresh(retry_at=earliest)
-        return
-    _start_refresh(draft)
+    elif not draft.now.durable:
+        _put_off(draft)
+    else:
+        _start_refresh(draft)
+
+
+def _put_off(draft: Draft) -> None:
+    """The mark of a refresh cannot be kept now: nothing is sent, and it is tried again soon."""
+    draft.change_refresh(retry_at=draft.now.monotonic + STORE_RETRY_SECONDS)
+    if draft.account.last_error != STORE_FAILED:
+        why = "the credential store takes no writes, so that no token can be renewed"
+        draft.change(last_error=STORE_FAILED)
+        user, wall = draft.account.user_id, draft.now.wall
+        draft.tell(SyncErrorRaised(user, wall, code=STORE_FAILED, why=why, stopped=False))
 
 
 def _start_refresh(draft: Draft) -> None:
@@ -247,9 +261,13 @@ def end_session(draft: Draft, reason: ReloginReason) -> None:
 
 def revoked(draft: Draft, reason: ReloginReason) -> None:
     """The server told on the open socket that the session has ended."""
-    if draft.session in (SessionState.ACTIVE, SessionState.REFRESHING):
+    if draft.session not in (SessionState.ACTIVE, SessionState.REFRESHING):
+        return
+    if draft.now.durable:
         draft.fire(SessionTrigger.SESSION_REVOKED)
         end_session(draft, reason)
+    else:  # the next refresh is told the same, when that can be kept
+        want_refresh(draft, SessionTrigger.ACCESS_REJECTED)
 
 
 def network_is_back(draft: Draft) -> None:

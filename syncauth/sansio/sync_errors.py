@@ -155,7 +155,7 @@ KINDS: Final = (
     _K("network_failed", "ending", "retry", QUIET, None, "there is no way to the server"),
     # This device.
     _K("storage_failed", "device", "retry", SHOWN, None,
-       "the replica file could not be read or written; everything in it was kept"),
+       "a file of this device could not be read or written; everything in it was kept"),
 )  # fmt: skip
 """The catalogue, in the order of the reference."""
 

@@ -22,13 +22,15 @@ def decide(draft: Draft, happening: UserInput) -> None:
     online = draft.account.online
     _dispatch(draft, happening)
     if draft.account.online and not online:
-        network_is_back(draft)
+        # What the server has just said about the next refresh, such as Retry-After, holds.
+        network_is_back(draft, refresh=not isinstance(happening, inputs.RefreshAnswered))
 
 
-def network_is_back(draft: Draft) -> None:
+def network_is_back(draft: Draft, *, refresh: bool = True) -> None:
     """A sign of the network: end every wait that was for it."""
     draft.change(online=True)
-    session_rules.network_is_back(draft)
+    if refresh:
+        session_rules.network_is_back(draft)
     link_rules.network_is_back(draft)
     hook_rules.network_is_back(draft)
 
@@ -46,6 +48,7 @@ def _dispatch(draft: Draft, happening: UserInput) -> None:  # noqa: C901 - one c
             draft.change(replica=happening.state, written=True)
         case inputs.ReplicaClosing():
             waiting = (*draft.account.when_stopped, happening.request)
+            flow_rules.end_waiting(draft)
             draft.change(replica=None, when_stopped=waiting)
         case inputs.ReplicaWritten():
             flow_rules.written(draft)

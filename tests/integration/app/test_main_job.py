@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,18 @@ async def test_the_end_of_the_refresh_token_pauses_and_a_login_replays(
     assert there.db["notes"].count == 50
 
 
+def revoke_from_another_process(url: str, refresh_token: str) -> None:
+    """End a session by the API, in a program that knows nothing of syncauth."""
+    program = (
+        "import sys, urllib.request as web; url, token = sys.stdin.read().split();"
+        " head = {'Authorization': 'Bearer ' + token};"
+        " path = '/api/client/v2.0/auth/session';"
+        " web.urlopen(web.Request(url + path, method='DELETE', headers=head), timeout=10)"
+    )
+    given = f"{url}\n{refresh_token}"
+    subprocess.run([sys.executable, "-c", program], input=given, text=True, timeout=30, check=True)
+
+
 async def test_a_session_revoked_elsewhere_asks_for_a_login(
     server: Server, open_app: OpenApp
 ) -> None:
@@ -77,7 +91,7 @@ async def test_a_session_revoked_elsewhere_asks_for_a_login(
     await replica.wait_synced(10)
     ((_, _, tokens),) = [(a.user_id, a.epoch, a.tokens) for a in app.driver.engine.accounts()]
     assert tokens is not None
-    assert await app.driver._provider.revoke(tokens.refresh)
+    await asyncio.to_thread(revoke_from_another_process, server.url, tokens.refresh.reveal())
     await until(lambda: reasons == ["revoked"])
     assert app.current_user is replica.user
     assert replica.user.state is SessionState.REFRESH_EXPIRED

@@ -97,11 +97,17 @@ async def test_what_is_said_about_the_location_judges_no_session(
     assert not await provider.revoke(OLD)
     with pytest.raises(UnexpectedAnswer):
         await provider.log_in(ANN)
-    for empty in (answer(204), portal(), json_answer(200, {}), json_answer(200, {"hostname": "x"})):
+    for empty, told in (
+        (answer(204), ServerUnreachable),
+        (portal(), ServerUnreachable),
+        (json_answer(200, {}), UnexpectedAnswer),
+        (json_answer(200, {"hostname": "x"}), UnexpectedAnswer),
+        (json_answer(404, {"detail": "Not Found"}), UnexpectedAnswer),
+    ):
         odd.reply(LOCATION, empty)
         assert isinstance(await provider.refresh(OLD, "id"), Deferred)
         assert not await provider.revoke(OLD)
-        with pytest.raises(ServerUnreachable):
+        with pytest.raises(told, match=r"heck the URL"):
             await provider.register("ann@example.com", PASSWORD)
     assert {request.path for request in odd.requests} == {LOCATION}
 

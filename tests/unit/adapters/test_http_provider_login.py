@@ -215,3 +215,16 @@ async def test_a_revocation_is_done_only_when_the_server_said_so(
     assert await provider.revoke(OLD) is done
     (request,) = odd.seen(SESSION)
     assert (request.method, request.headers["authorization"]) == ("DELETE", f"Bearer {REFRESH}")
+
+
+async def test_a_password_that_is_no_unicode_is_refused_without_being_shown(
+    odd: OddServer, provider: HttpProvider
+) -> None:
+    """Half of a surrogate pair cannot travel; the person is told, and nothing is sent."""
+    odd.reply(LOGIN, LOGGED_IN)
+    with pytest.raises(CredentialsRefused) as raised:
+        await provider.log_in(Credentials.email_password("ann@example.com", "se\ud800cret"))
+    assert "cret" not in str(raised.value)
+    with pytest.raises(CredentialsRefused):
+        await provider.register("ann@example.com", "se\ud800cret")
+    assert not odd.seen(LOGIN)

@@ -76,6 +76,15 @@ async def test_the_life_is_the_one_told_and_else_that_of_the_claims(
     assert renewed == Renewed(TokenPair(Secret(ACCESS), OLD, life))
 
 
+@pytest.mark.parametrize("told", [{"life_ms": 10**400}, {"expires_in": 1e300}, {"life_ms": 10**15}])
+async def test_a_life_that_no_clock_counts_is_no_answer(
+    odd: OddServer, provider: HttpProvider, told: dict[str, Any]
+) -> None:
+    """It is tried again; nothing is raised and no session ends."""
+    odd.reply(SESSION, json_answer(200, {"access_token": ACCESS, **told}))
+    assert isinstance(await provider.refresh(OLD, "id"), Deferred)
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -263,3 +263,28 @@ def test_on_a_full_disk_nothing_is_written(reopen: Open) -> None:
         store.commit([PutRevocation(Secret("x" * 100_000)), PutLogout("ann", 2, forget=False)])
     assert store.load() == before
     assert store.waiting_revocations() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "life = NULL",
+        "received_at = 'noon'",
+        "data_key = NULL",
+        "epoch = 'two'",
+        "profile = '{}'",
+        "profile = x'00'",
+        "state = 'asleep'",
+    ],
+)
+def test_a_damaged_row_is_told_as_such(reopen: Open, tmp_path: Path, damage: str) -> None:
+    """Whatever stands where it should not, it is one error that names the file, and nothing is erased."""
+    reopen().commit([login()])
+    raw = sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)
+    raw.execute("PRAGMA ignore_check_constraints = ON")
+    raw.execute(f"UPDATE users SET {damage}")
+    before = raw.execute("SELECT * FROM users").fetchall()
+    with pytest.raises(FileCorrupt, match=r"sessions\.db|row"):
+        reopen().load()
+    assert raw.execute("SELECT * FROM users").fetchall() == before
+    raw.close()

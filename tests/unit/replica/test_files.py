@@ -282,6 +282,27 @@ def test_tables_that_do_not_fit_are_not_made(tmp_path: Path, script: str, reason
     make(path)
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "DROP TABLE _sync_meta;",
+        "DELETE FROM _sync_rows_1;",
+        "UPDATE _sync_clock SET entry = 0;",
+        "ALTER TABLE _sync_meta RENAME TO mine;",
+        "CREATE TABLE _sync_mine (a);",
+        "INSERT INTO notes VALUES ('2', 'x'); INSERT INTO _sync_meta VALUES ('a', 1);",
+    ],
+)
+def test_the_script_leaves_our_tables_alone(tmp_path: Path, script: str) -> None:
+    """It would undo what it writes, and the file with it; nothing of such a script is kept (I1)."""
+    path = files.path_of(tmp_path, ALICE)
+    make(path)
+    with pytest.raises(InvalidConfig):
+        make(path, create=script)
+    make(path, create="INSERT INTO notes VALUES ('1', 'x'); DELETE FROM notes;")
+    make(path, create="DROP TABLE notes; CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, n);")
+
+
 def test_the_script_may_run_again_and_be_recorded(tmp_path: Path) -> None:
     """On later opens the script runs with the capture in place: what it writes is a change (I1)."""
     path = files.path_of(tmp_path, ALICE)
