@@ -39,6 +39,9 @@ from syncauth.server.stores.rows_interface import (
 CHECKPOINTS_OWED: Final = 64
 """So many `subscribe` may wait for their answer."""
 
+RESULTS_KEPT: Final = 1000
+"""So many batches beyond the window may have results that the device has not committed."""
+
 TABLE_TWICE: Final = "a table is named twice"
 
 
@@ -111,6 +114,8 @@ def _push(turn: Turn, peer: Peer, push: Push) -> None:
         turn.say_error(peer, "token_expired", "the batch came after the token's end")
     elif peer.pushing >= turn.limits.window:
         turn.end(peer, "too_many_requests", f"the window is {turn.limits.window} batches")
+    elif push.batch > max(peer.acked, push.acked) + turn.limits.window + RESULTS_KEPT:
+        turn.end(peer, "too_many_requests", "too many results are not acknowledged")
     else:
         peer.pushing += 1
         whose = (peer.user_id, peer.session_id, peer.device, peer.tables)

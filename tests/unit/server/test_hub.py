@@ -17,6 +17,7 @@ from syncauth.sansio.messages import (
 from syncauth.sansio.sync_errors import CATALOGUE
 from syncauth.server import hub_inputs as inputs
 from syncauth.server.hub_effects import Close, ForgetResults, Greet, PushBatch, ReadPage, Send
+from syncauth.server.hub_flow_rules import RESULTS_KEPT
 from syncauth.server.hub_peer import HELLO_SECONDS, Peer, TokenLife
 from syncauth.server.hub_turn import WHY_LENGTH
 from syncauth.server.stores.interface import SessionStatus
@@ -227,6 +228,21 @@ def test_more_than_the_window_is_refused(story: HubStory) -> None:
     assert codes_in(effects, socket) == ["too_many_requests"]
     assert story.closed(socket) == 4429
     assert len(story.calls(PushBatch)) == 3
+
+
+def test_results_that_are_never_acknowledged_do_not_pile_up(story: HubStory) -> None:
+    """They are kept, and told in the next welcome: a device that commits none of them may not go on."""
+    most = LIMITS.window + RESULTS_KEPT
+    socket = story.live(hello(acked=2))
+
+    for batch, acked in ((most + 2, 0), (most + 3, 3)):
+        story.say(socket, push(batch, acked=acked))
+        story.judge(socket, batch)
+    assert story.closed(socket) is None
+    effects = story.say(socket, push(most + 4, acked=3))
+
+    assert codes_in(effects, socket) == ["too_many_requests"]
+    assert story.closed(socket) == 4429
 
 
 def test_gap_is_told_with_the_last_batch(story: HubStory) -> None:
