@@ -37,7 +37,7 @@ class StoreCalls:
         match call:
             case Greet(socket):
                 return inputs.Greeted(socket, self._greet(call, new_device, now))
-            case PushBatch(socket, user_id, session_id, device, tables, push):
+            case PushBatch(socket, user_id, session_id, device, tables, received, push):
                 judged = rows.push(
                     user_id,
                     session_id,
@@ -46,6 +46,7 @@ class StoreCalls:
                     batch=push.batch,
                     acked=push.acked,
                     sections=bytes(push.sections),
+                    received=received,
                     now=now,
                 )
                 return inputs.BatchJudged(socket, judged)

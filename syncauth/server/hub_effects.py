@@ -53,13 +53,14 @@ class Greet:
 
 @dataclass(frozen=True, slots=True)
 class PushBatch:
-    """Judge a batch; `tables` are those of the device, in which refused rows are shown."""
+    """Judge a batch; `tables` are those of the device, and `received` the versions that it has committed."""
 
     socket: int
     user_id: str
     session_id: str
     device: str
     tables: Sequence[TableShape]
+    received: Mapping[str, int]
     push: Push
 
 

@@ -119,7 +119,7 @@ def _push(turn: Turn, peer: Peer, push: Push) -> None:
     else:
         peer.pushing += 1
         whose = (peer.user_id, peer.session_id, peer.device, peer.tables)
-        turn.do(PushBatch(peer.socket, *whose, push))
+        turn.do(PushBatch(peer.socket, *whose, dict(peer.received), push))
 
 
 def judged(turn: Turn, happening: BatchJudged) -> None:

@@ -81,9 +81,9 @@ class Peer:
     """See the module. `rank` is the pair (fencing, connection) of `Hello`.
 
     `reached` holds the version sent of every partition that the device ever had on this socket,
-    `partitions` those that it may read now. `owed` counts the checkpoints asked for: by hello, and
-    by each `subscribe`. `doubt` is the older socket that this one waits for, `doubted_by` are the
-    newer ones that wait for this one (`hub_copy_rules`).
+    `received` the one that it has committed, `partitions` those that it may read now. `owed` counts
+    the checkpoints asked for: by hello, and by each `subscribe`. `doubt` is the older socket that
+    this one waits for, `doubted_by` are the newer ones that wait for this one (`hub_copy_rules`).
     """
 
     socket: int
@@ -103,6 +103,7 @@ class Peer:
     tables: Sequence[TableShape] = ()
     partitions: Mapping[str, Access] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
+    received: dict[str, int] = field(default_factory=dict)
     compared: Mapping[str, int] = field(default_factory=dict)  # as hello wished, until a checkpoint
 
     pushing: int = 0
@@ -155,6 +156,7 @@ class Peer:
         self.rank = (hello.fencing, hello.connection)
         self.tables = tuple(hello.tables)
         self.reached = dict(hello.checkpoints)
+        self.received = dict(hello.checkpoints)
         self.compared = dict(hello.compare)
         self.atomic = bool(hello.checkpoints)
         self.acked = self.forgotten = hello.acked.batch if hello.acked else 0
@@ -230,6 +232,8 @@ class Peer:
         while self.unconfirmed and _covers(received.checkpoints, self.unconfirmed[0]):
             self.unconfirmed.popleft()
         self.acked = max(self.acked, received.acked)
+        for name, version in received.checkpoints.items():
+            self.received[name] = max(version, self.received.get(name, 0))
 
     def forget_results(self) -> ForgetResults | None:
         """Return the call by which the store forgets confirmed results, one at a time."""

@@ -40,11 +40,10 @@ START_MS = 1_700_000_000_000
 
 @dataclass
 class Row:
-    """What the server knows of a key; `origin` has it as it is, and knows what others wrote up to `foreign`."""
+    """What the server knows of a key; `origin` is the device that has it as it is, None if there is none."""
 
     lives: str
     version: int = 0
-    foreign: int = 0
     origin: str | None = None
     living: bool = True
     values: dict[str, Any] = field(default_factory=dict)
@@ -57,16 +56,21 @@ class Server:
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.version = 0
+        self.received = 0
         self.results: dict[str, list[BatchResult]] = {}
 
-    def push(self, device: str, batch: Batch) -> BatchResult:
-        """Judge a batch once; a repeated one has the result that it had (I2)."""
+    def push(self, device: str, batch: Batch, received: int) -> BatchResult:
+        """Judge a batch once; a repeated one has the result that it had (I2).
+
+        `received` is the version that the device has committed.
+        """
         results = self.results.setdefault(device, [])
         if batch.number <= len(results):
             stored = results[batch.number - 1]
             assert stored.digest == batch.digest
             return stored
         assert batch.number == len(results) + 1
+        self.received = received
         refused: dict[str, list[Refused]] = {}
         superseded = []
         for section in decode_sections(batch.sections):
@@ -126,11 +130,10 @@ class Server:
         return lost or None
 
     def _written(self, row: Row, origin: str | None) -> None:
-        """Give a row a version; without an origin its writer must be told, too."""
+        """Give a row a version; without an origin, or over what its writer has not seen, it must be told, too."""
         self.version += 1
-        if origin is None or row.origin != origin:
-            row.foreign = row.version
-        row.version, row.origin = self.version, origin
+        seen = row.origin == origin or row.version <= self.received
+        row.version, row.origin = self.version, origin if seen else None
 
     def table(self) -> list[tuple[Any, ...]]:
         """Return the living rows in the order of their keys."""
@@ -142,7 +145,7 @@ class Server:
         news = {
             key: row
             for key, row in self.rows.items()
-            if row.version > cursor and (row.origin != device or row.foreign > cursor)
+            if row.version > cursor and row.origin != device
         }
         first = dict(sorted(news.items(), key=lambda item: item[1].version)[:rows])
         complete = len(first) == len(news)
@@ -202,7 +205,8 @@ class Device:
     def push(self) -> None:
         """Have the oldest batch judged; its answer is under way."""
         for batch in self.waiting()[:1]:
-            self.answers.append(self.server.push(self.id, batch))
+            received = self.replica.state().checkpoints.get(OWN, 0)
+            self.answers.append(self.server.push(self.id, batch, received))
 
     def hear(self) -> None:
         """Take the answers that are under way."""

@@ -55,6 +55,7 @@ class StoreBench:
         self.store = SqliteRows(self.connection, config, self.sessions)
         self.batches: dict[str, int] = {}
         self.digests: dict[tuple[str, int], str] = {}
+        self.received: dict[str, dict[str, int]] = {}
         self.entry = 0
 
     def greet(self, device: str, user: str = "ann", **changes: Any) -> Any:
@@ -86,7 +87,14 @@ class StoreBench:
         """Push the device's next batch, or as `changes` say."""
         number = changes.pop("batch", self.batches.get(device, 0) + 1)
         raw = changes.get("sections") or encode_sections(list(parts))
-        arguments: dict[str, Any] = {"batch": number, "acked": 0, "sections": raw, "now": NOW}
+        received = self.received.get(device, {})
+        arguments: dict[str, Any] = {
+            "batch": number,
+            "acked": 0,
+            "sections": raw,
+            "received": received,
+            "now": NOW,
+        }
         tables = changes.pop("tables", self.store.shapes)
         given = {**arguments, **changes}
         answer = self.store.push(user, "session", DEVICES[device], tables, **given)
@@ -157,6 +165,7 @@ class StoreBench:
             compared=compared or {},
         )
         assert isinstance(page, Page), page
+        self.received[device] = {**self.received.get(device, {}), **page.changes.cursors}
         return page, decode_sections(page.changes.sections)
 
     def rows(self, table: str = "notes") -> list[Any]:

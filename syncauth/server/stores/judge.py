@@ -25,6 +25,7 @@ from syncauth.server.stores.versions import Versions
 
 def judge_batch(
     connection: sqlite3.Connection,
+    versions: Versions,
     served: Mapping[str, Served],
     references: References,
     access: Mapping[str, Access],
@@ -35,8 +36,8 @@ def judge_batch(
     digest: str,
     now: float,
     shapes: Sequence[TableShape],
-) -> tuple[BatchResult, Versions]:
-    """Apply a batch in the caller's transaction; returns its result and the versions given, not yet written.
+) -> BatchResult:
+    """Apply a batch in the caller's transaction and return its result; the versions given are yet to be written.
 
     `shapes` are the device's tables, in which the rows of refused changes are shown.
 
@@ -45,13 +46,12 @@ def judge_batch(
     """
     groups = read_batch(served, sections, f"user:{device.user_id}")
     given, cut = cut_stamps(groups, now_ms=int(now * 1000), cut_before=device.cut_hlc)
-    versions = Versions(connection)
     writer = Writer(device.number, device.name, given, versions)
     for name in {group.partition for group in groups} | {group.target for group in groups}:
         if access.get(name) == "write":
             versions.number(name)  # now, outside of any savepoint that may be rolled back
     judgement = _Judge(connection, writer, access, references).run(groups)
-    result = BatchResult(
+    return BatchResult(
         batch=batch,
         digest=digest,
         superseded=judgement.superseded,
@@ -59,7 +59,6 @@ def judge_batch(
         cut=cut,
         rows=show(connection, access, judgement.refused_changes, shapes, versions),
     )
-    return result, versions
 
 
 class _Judge:

@@ -135,8 +135,7 @@ def _stamp_rows(connection: sqlite3.Connection, writer: Writer, group: Group, co
     terms, wins = stamping(table, group.columns)
     cursor = connection.executemany(
         f"UPDATE {table.rows} SET {terms}version = ?1, commit_id = {writer.versions.commit},"
-        f" foreign_version = CASE WHEN origin = {writer.number} THEN foreign_version ELSE version END,"
-        f" origin = {writer.number}"
+        f" origin = {writer.versions.origin(part)}"
         f" WHERE part = {part} AND {_key_from(table, 4)} AND deleted = {LIVING}"
         f" AND instr(lives, ?2){wins}",
         zip(range(first, first + count), lives, stamps, *keys, strict=True),
@@ -166,8 +165,7 @@ def _delete(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
     cursor = connection.executemany(
         f"UPDATE {table.rows} SET deleted = {TOMBSTONE}, stamp = ?3, stamps = NULL, newest = NULL,"
         f" version = ?1, commit_id = {writer.versions.commit},"
-        f" foreign_version = CASE WHEN origin = {writer.number} THEN foreign_version ELSE version END,"
-        f" origin = {writer.number}"
+        f" origin = {writer.versions.origin(part)}"
         f" WHERE part = {part} AND {_key_from(table, 4)} AND deleted = {LIVING} AND instr(lives, ?2)",
         zip(range(first, first + count), lives, writer.stamps(group), *keys, strict=True),
     )

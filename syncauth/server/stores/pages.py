@@ -178,7 +178,7 @@ def _until(connection: sqlite3.Connection, wanted: Wanted, span: Span, commit: i
 def _sections(
     connection: sqlite3.Connection, wanted: Wanted, spans: Sequence[Span], device: int
 ) -> list[Section]:
-    """Read what the spans hold, except what the device itself wrote last and nobody else in between."""
+    """Read what the spans hold, except the rows that the device has as it wrote them."""
     sections = []
     for table, shape in wanted:
         for span in spans:
@@ -186,7 +186,7 @@ def _sections(
                 continue
             news = f"r.part = {span.part} AND r.version > {span.after} AND r.version <= {span.upto}"
             if not span.whole:
-                news += f" AND (r.origin IS NOT {device} OR r.foreign_version > {span.after})"
+                news += f" AND r.origin IS NOT {device}"
             sections += _of_partition(connection, table, shape, span.name, news)
     return sections
 

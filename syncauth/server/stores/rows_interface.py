@@ -119,13 +119,15 @@ class RowStore(Protocol):
         batch: int,
         acked: int,
         sections: bytes,
+        received: Mapping[str, int],
         now: float,
     ) -> Judged | OutOfOrder | SessionOver | Problem:
         """Apply batch `last + 1` and store its result, or return the stored result of an earlier one.
 
-        `tables` are the device's, in which the rows of refused changes are shown. The session is checked within the
-        transaction that applies the batch (I3). Whatever cannot be judged (`bad_message`, `unknown_table`,
-        `schema_mismatch`, `digest_mismatch`) is a problem; nothing is counted.
+        `tables` are the device's, in which the rows of refused changes are shown; `received` are the versions that
+        it has committed: what others wrote later to a row is sent to it, also if it wrote to the row since. The
+        session is checked within the transaction that applies the batch (I3). Whatever cannot be judged
+        (`bad_message`, `unknown_table`, `schema_mismatch`, `digest_mismatch`) is a problem; nothing is counted.
         """
         ...
 
@@ -144,8 +146,8 @@ class RowStore(Protocol):
     ) -> Page | Problem:
         """Read what came after the cursors, in one snapshot; a partition without a cursor is not read.
 
-        What the device itself wrote last is left out, unless somebody else wrote in between, or the partition is
-        `compared`; the span of such a one does not reach from below to above the version that stands there. A
-        cursor above what there is here is the problem `file_behind`.
+        What the device has as it wrote it is left out, unless the partition is `compared`; the span of such a one
+        does not reach from below to above the version that stands there. A cursor above what there is here is the
+        problem `file_behind`.
         """
         ...

@@ -12,8 +12,8 @@ The tables in which the server's SQLite file keeps what it knows about rows, dev
 `_sync_rows_<n>` has partition and key, and of the row: `lives`; `deleted` (0 living, 1 a tombstone, 2 it has left
 this partition for another); `stamp`, the stamp of all columns but those in `stamps` (JSON or NULL); `newest`, the
 highest of these (NULL where it is `stamp`); `version` and `commit_id` of the last change; `origin`, the number of
-the device that made it, NULL where the device itself must be told; `foreign_version`, the version of the last
-change by anyone else. This module must never hold anything but the statements.
+the device that has the row as it stands, since it wrote it, NULL where nobody does. This module must never hold
+anything but the statements.
 """
 
 from __future__ import annotations
@@ -79,7 +79,6 @@ def rows_schema(number: int, keys: str, definitions: str) -> tuple[str, ...]:
         version INTEGER NOT NULL,
         commit_id INTEGER NOT NULL,
         origin INTEGER,
-        foreign_version INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (part, {keys})
     ) WITHOUT ROWID""",
         f"CREATE INDEX IF NOT EXISTS {name}_version ON {name} (part, version, commit_id)",

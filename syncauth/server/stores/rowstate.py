@@ -216,8 +216,7 @@ class RowWriter:
             f" ?{at + 4}, ?{at + 5}, ?{at + 6}, ?{at + 7}) ON CONFLICT (part, {keys}) DO UPDATE SET"
             " lives = excluded.lives, deleted = excluded.deleted, stamp = excluded.stamp,"
             " stamps = excluded.stamps, newest = excluded.newest, version = excluded.version,"
-            " commit_id = excluded.commit_id, origin = excluded.origin, foreign_version ="
-            " CASE WHEN origin = excluded.origin THEN foreign_version ELSE version END",
+            f" commit_id = excluded.commit_id, origin = {versions.origin(part) if told else 'NULL'}",
             (
                 part,
                 *key,

@@ -96,8 +96,7 @@ def _send_later(
             continue
         part = versions.number(partition)
         cursor = connection.execute(
-            f"UPDATE {table.rows} SET version = ?, commit_id = ?, origin = NULL,"
-            f" foreign_version = version WHERE deleted = {LIVING} AND part = ?"
+            f"UPDATE {table.rows} SET version = ?, commit_id = ?, origin = NULL WHERE deleted = {LIVING} AND part = ?"
             f" AND {equal_to(table.our_keys, key)}",
             (versions.take(part, 1, told=False), versions.commit, part, *key),
         )

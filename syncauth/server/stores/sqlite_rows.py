@@ -34,7 +34,7 @@ from syncauth.server.stores.rows_interface import (
 )
 from syncauth.server.stores.rows_schema import SCHEMA, rows_schema
 from syncauth.server.stores.served import Served, describe, misfit
-from syncauth.server.stores.versions import Runs
+from syncauth.server.stores.versions import Runs, Versions
 
 _results = msgspec.json.Decoder(BatchResult)
 
@@ -181,6 +181,7 @@ class SqliteRows:
         batch: int,
         acked: int,
         sections: bytes,
+        received: Mapping[str, int],
         now: float,
     ) -> Judged | OutOfOrder | SessionOver | Problem:
         """Apply the next batch and store its result, or return a stored one; see the interface."""
@@ -193,6 +194,7 @@ class SqliteRows:
                 batch=batch,
                 acked=acked,
                 sections=sections,
+                received=received,
                 now=now,
             )
         except InvalidMessage as error:
@@ -208,6 +210,7 @@ class SqliteRows:
         batch: int,
         acked: int,
         sections: bytes,
+        received: Mapping[str, int],
         now: float,
     ) -> Judged | OutOfOrder | SessionOver | Problem:
         digest = digest_of(sections)
@@ -223,8 +226,10 @@ class SqliteRows:
             acked = max(acked, self._acked.pop(device, 0))
             if batch <= known.last:
                 return self._stored(known.number, batch, digest)
-            result, versions = judge_batch(
+            versions = Versions(self._connection, known.number, received, self._runs)
+            result = judge_batch(
                 self._connection,
+                versions,
                 self._served,
                 self._references,
                 self.permissions(user_id),

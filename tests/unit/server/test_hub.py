@@ -209,8 +209,8 @@ def test_batches_go_to_the_store_in_order(story: HubStory) -> None:
     effects = story.say(socket, push(1)) + story.say(socket, push(2, acked=1))
 
     assert effects == [
-        PushBatch(socket, "ann", "session", DEVICE, (NOTES,), push(1)),
-        PushBatch(socket, "ann", "session", DEVICE, (NOTES,), push(2, acked=1)),
+        PushBatch(socket, "ann", "session", DEVICE, (NOTES,), {}, push(1)),
+        PushBatch(socket, "ann", "session", DEVICE, (NOTES,), {}, push(2, acked=1)),
     ]
 
 

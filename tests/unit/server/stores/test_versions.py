@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from syncauth.server.stores.rows_interface import PageLimits
 from tests.support.row_store import HLC, StoreBench, life
 
 
@@ -48,8 +49,10 @@ def test_a_row_of_another_device_in_between_is_found(bench: StoreBench) -> None:
     bench.judged("B", bench.insert(["2", "a", "b", 0], hlc=HLC + 1))
     bench.judged("A", bench.insert(["3", "a", "b", 0]))
     assert _read(bench, "A", 0) == (["2"], True)
-    assert _read(bench, "A", 2) == ([], False)
-    assert _read(bench, "B", 2) == (["3"], True)
+    bench.judged("A", bench.insert(["4", "a", "b", 0]))
+    assert _read(bench, "A", 3) == ([], False)
+    assert _read(bench, "A", 1) == (["2"], True)
+    assert _read(bench, "B", 2) == (["3", "4"], True)
 
 
 def test_an_edit_over_what_the_device_has_not_seen_is_sent(bench: StoreBench) -> None:
@@ -76,3 +79,19 @@ def test_a_device_that_downloads_everything_again_gets_its_own_rows(bench: Store
     bench.judged("A", bench.insert(["1", "a", "b", 0]))
     _, sections = bench.page("A", {"user:ann": 0}, compared={"user:ann": 1})
     assert [row[0] for section in sections for row in section.rows] == ["1"]
+
+
+def test_a_row_that_moved_behind_the_end_of_a_page_is_sent_with_the_next(
+    bench: StoreBench,
+) -> None:
+    """What another device wrote to it was below the cursor by then, and had never been sent (I9)."""
+    bench.judged("A", bench.insert(["1", "a", "b", 0], ["2", "a", "b", 0]))
+    for key in "12":
+        bench.judged("B", bench.update(key, {"body": "B"}, life=life("A"), hlc=HLC + 1))
+    bench.judged("A", bench.update("1", {"title": "A"}, life=life("A"), hlc=HLC + 2))
+    cursors, seen = {"user:ann": 2}, {}
+    for _ in range(3):
+        page, sections = bench.page("A", cursors, PageLimits(rows=1, atomic=False))
+        cursors = dict(page.changes.cursors)
+        seen |= {row[0]: row[-2] for section in sections for row in section.rows}
+    assert seen == {"1": "B", "2": "B"}
