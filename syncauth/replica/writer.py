@@ -2,14 +2,16 @@
 Threads that run calls one after the other, and the app's transactions in one of them.
 
 A `Worker` is a thread with a queue. A `Writer` runs the app's functions on a connection of its own,
-each in one transaction that waits for the file's write lock first and ends with it. This module
-must never let a function end its transaction itself: half of it could not be taken back.
+each in one transaction that waits for the file's write lock first and ends with it. What waits for
+the writer, called by one of these functions, would wait for ever: it is refused. This module must
+never let a function end its transaction itself: half of it could not be taken back.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -28,6 +30,21 @@ _BLOCK: Final = "_sync_block"
 """The savepoint of a `with db.conn:` block inside the work; nested ones may share the name."""
 
 log = logging.getLogger("syncauth")
+
+_here = threading.local()
+"""`path`: the file of the writer whose thread this is."""
+
+
+def refuse_in_write(path: str | None = None) -> None:
+    """Raise `InvalidConfig` in the thread of the writer of a file, or of any file: it would wait for itself."""
+    own = getattr(_here, "path", None)
+    if own is not None and path in (own, None):
+        raise InvalidConfig(
+            "this verb was called by the function given to replica.write",
+            setting="work",
+            why="it would wait for the end of that function",
+            remedy="Write to the database that the function is given, and call the verb afterwards",
+        )
 
 
 class Worker:
@@ -83,12 +100,16 @@ class Writer:
         The future has what `work` returned or raised; in the latter case nothing was kept.
 
         Raises:
-            Closed: at once. The others come by the future; nothing was kept:
+            Closed: at once.
+            InvalidConfig: at once, if the function of another write calls. What follows comes by
+                the future, and nothing was kept:
             InvalidConfig: `work` tried to end the transaction itself.
             FileFull, FileInUse, StorageError: the transaction could not be begun or committed.
         """
+        refuse_in_write(self._path)
 
         def run() -> _Result:
+            _here.path = self._path  # for good: the thread does nothing but write
             with self._courtesy.call():
                 result = self._in_transaction(work)
             committed()

@@ -175,6 +175,33 @@ def test_a_function_cannot_end_its_transaction(opened: Opened, ending: str) -> N
         assert opened.rows() == []
 
 
+def test_a_write_inside_a_write_is_refused_at_once(opened: Opened) -> None:
+    """It would wait for its own end; the function gets a typed error, and may go on without it."""
+
+    def work(db: sqlite_utils.Database) -> str:
+        db["t"].insert({"id": 1, "v": 1})
+        with pytest.raises(InvalidConfig, match=r"given to replica\.write"):
+            opened.writer.write(lambda _: None, opened.committed)
+        return "went on"
+
+    assert opened.writer.write(work, opened.committed).result(LIMIT) == "went on"
+    assert opened.rows() == [(1, 1)]
+
+
+def test_a_write_may_write_to_another_file(opened: Opened, tmp_path: Path) -> None:
+    """Rows can be carried from one user's file to another's: only the own writer is waited for in vain."""
+    other = Opened(str(tmp_path / "other.db"))
+
+    def work(_: sqlite_utils.Database) -> None:
+        insert = other.writer.write(lambda db: db["t"].insert({"id": 2, "v": 2}), other.committed)
+        insert.result(LIMIT)
+
+    opened.writer.write(work, opened.committed).result(LIMIT)
+    other.writer.close()
+
+    assert other.rows() == [(2, 2)]
+
+
 def test_a_transaction_that_sqlite_ends_is_an_error(opened: Opened) -> None:
     """OR ROLLBACK ends the whole transaction; a function that goes on is told so."""
 
