@@ -8,7 +8,8 @@ SQLite file, synchronised while there is a session. Neither decides anything: th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,7 +59,8 @@ class OpenReplica:
         self._app = app
         self._opened = opened
         self._port = port
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
+        self._waits: set[asyncio.Timeout] = set()
         self.user = user
 
     @property
@@ -116,9 +118,11 @@ class OpenReplica:
 
         Raises:
             WaitTimedOut: there are still changes waiting; they are kept and sent later.
+            Closed: the replica was closed, before or meanwhile.
         """
         self._check_open()
-        await self._within(timeout, self._uploaded(), "changes are still waiting")
+        if not await self._nothing_waits():  # whatever the limit, what is done is done
+            await self._within(timeout, self._uploaded, "changes are still waiting")
 
     async def wait_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - a documented verb
         """Wait until everything here is at the server, and everything it had by then is here.
@@ -128,46 +132,70 @@ class OpenReplica:
 
         Raises:
             WaitTimedOut: it did not happen in time.
+            Closed: the replica was closed, before or meanwhile.
         """
-        self._check_open()
-        await self._within(timeout, self._synced(), "the replica is not in step with the server")
+        await self._within(timeout, self._synced, "the replica is not in step with the server")
 
     async def aclose(self) -> None:
-        """Stop sync, then close the file; idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        await self._app.close_replica(self)
+        """Stop sync, then close the file; idempotent.
+
+        It goes on if whoever waits for it is cancelled, and every later call waits for its end.
+        What waits for a condition of this replica ends with `Closed`.
+        """
+        if self._closing is None:
+            self._closing = self._app.driver.spawn(self._close())
+            for wait in self._waits:
+                if not wait.expired():
+                    wait.reschedule(0)
+        await asyncio.shield(self._closing)
 
     async def close_file(self) -> None:
         """Close the file, of whose sync nothing runs any more; `App.close_replica` calls this."""
         await asyncio.to_thread(self._opened.close)
 
+    async def _close(self) -> None:
+        """Stop sync as it is due, or else at once: if the App closes, nothing is left to stop."""
+        try:
+            with contextlib.suppress(asyncio.CancelledError, Closed):
+                await self._app.close_replica(self)
+        finally:
+            await self.close_file()
+
     async def _uploaded(self) -> None:
-        stream = self._app.events()
+        stream = self._app.events()  # before the look, so that nothing goes by between the two
         user = self.user.id
-        while True:
-            state = await self._port.state()
-            if not state.pending and not state.in_flight_changes:
-                return
+        while not await self._nothing_waits():
             self._app.driver.post(inputs.ReplicaWritten(user))
             await _next(stream, user)
+
+    async def _nothing_waits(self) -> bool:
+        state = await self._port.state()
+        return not state.pending and not state.in_flight_changes
 
     async def _synced(self) -> None:
         await self._uploaded()
         user = self.user.id
         await self._app.driver.ask(lambda request: inputs.SyncWanted(request, user))
 
-    async def _within(self, limit: float | None, waiting: object, what: str) -> None:
+    async def _within(
+        self, limit: float | None, waiting: Callable[[], Awaitable[None]], what: str
+    ) -> None:
+        """Wait until it is done, the limit is reached or the replica closes."""
+        self._check_open()
         try:
-            await asyncio.wait_for(waiting, limit)  # type: ignore[arg-type]
+            async with asyncio.timeout(limit) as wait:
+                self._waits.add(wait)
+                try:
+                    await waiting()
+                finally:
+                    self._waits.discard(wait)
         except TimeoutError:
-            status = self.status
+            status = self.status  # raises `Closed` if it was the closing
             why = f"session {status.session.value}, connection {status.connection.value}"
             raise WaitTimedOut(what, waited=limit or 0.0, why=why) from None
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closing is not None:
             what = "this replica is closed"
             raise Closed(what, remedy="Open it again with App.open_replica")
 
