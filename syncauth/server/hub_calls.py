@@ -37,7 +37,7 @@ class StoreCalls:
         match call:
             case Greet(socket):
                 return inputs.Greeted(socket, self._greet(call, new_device, now))
-            case PushBatch(socket, user_id, session_id, device, tables, received, push):
+            case PushBatch(socket, user_id, session_id, device, tables, received, push, order):
                 judged = rows.push(
                     user_id,
                     session_id,
@@ -49,7 +49,7 @@ class StoreCalls:
                     received=received,
                     now=now,
                 )
-                return inputs.BatchJudged(socket, judged)
+                return inputs.BatchJudged(socket, judged, order)
             case ReadPage(socket, device, tables, cursors, compared, limits):
                 page = rows.page(device, tables, cursors, limits, compared=compared)
                 return inputs.PageRead(socket, page)

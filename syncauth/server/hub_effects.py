@@ -53,7 +53,10 @@ class Greet:
 
 @dataclass(frozen=True, slots=True)
 class PushBatch:
-    """Judge a batch; `tables` are those of the device, and `received` the versions that it has committed."""
+    """Judge a batch; `tables` are those of the device, and `received` the versions that it has committed.
+
+    `order` counts the batches of all devices.
+    """
 
     socket: int
     user_id: str
@@ -62,6 +65,7 @@ class PushBatch:
     tables: Sequence[TableShape]
     received: Mapping[str, int]
     push: Push
+    order: int
 
 
 @dataclass(frozen=True, slots=True)

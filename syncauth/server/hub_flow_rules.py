@@ -36,6 +36,9 @@ from syncauth.server.stores.rows_interface import (
     SessionOver,
 )
 
+READ_ALONG: Final = 4
+"""So many sockets may have their pages read behind a batch that perhaps has nothing for them."""
+
 CHECKPOINTS_OWED: Final = 64
 """So many `subscribe` may wait for their answer."""
 
@@ -119,7 +122,26 @@ def _push(turn: Turn, peer: Peer, push: Push) -> None:
     else:
         peer.pushing += 1
         whose = (peer.user_id, peer.session_id, peer.device, peer.tables)
-        turn.do(PushBatch(peer.socket, *whose, dict(peer.received), push))
+        turn.roster.pushes += 1
+        order = turn.roster.pushes
+        turn.do(PushBatch(peer.socket, *whose, dict(peer.received), push, order))
+        _read_along(turn, peer, order)
+
+
+def _read_along(turn: Turn, pusher: Peer, order: int) -> None:
+    """Have the pages of a few that wait for news read right behind a batch: the store takes calls in order.
+
+    So a change reaches the other devices of a person without a way back to the hub in between.
+    """
+    shared = [name for name, access in pusher.partitions.items() if access == "write"]
+    readers = [each for each in turn.roster.readers(shared) if each is not pusher]
+    if len(readers) > READ_ALONG:
+        return
+    for reader in readers:
+        if reader.waits_for_news:
+            reader.dirty = True
+            turn.do(reader.read_page(turn.now))
+            reader.read_behind = order
 
 
 def judged(turn: Turn, happening: BatchJudged) -> None:
@@ -132,7 +154,7 @@ def judged(turn: Turn, happening: BatchJudged) -> None:
     if isinstance(answer, Judged):
         readers = turn.roster.readers(answer.touched)
         for reader in readers:
-            reader.dirty = True
+            reader.news(happening.order)
         # The pusher has its own rows already: the others come first.
         for reader in sorted(readers, key=lambda each: each is peer):
             turn.do(reader.read_page(turn.now))

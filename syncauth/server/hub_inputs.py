@@ -84,10 +84,11 @@ class Greeted:
 
 @dataclass(frozen=True, slots=True)
 class BatchJudged:
-    """The store judged a batch, or why not."""
+    """The store judged a batch, or why not; `order` is that of the call."""
 
     socket: int
     answer: Judged | OutOfOrder | SessionOver | Problem
+    order: int
 
 
 @dataclass(frozen=True, slots=True)

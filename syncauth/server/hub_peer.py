@@ -118,6 +118,7 @@ class Peer:
     dirty: bool = False
     owed: int = 0
     reading: int | None = None  # how many of the owed checkpoints the page being read will answer
+    read_behind: int = 0  # pages were asked for behind the batches up to this one, by their order
     outdated: bool = False  # the page being read was asked for with other partitions
     atomic: bool = False
     told_complete: bool = True
@@ -189,6 +190,16 @@ class Peer:
         cursors = {name: self.reached.get(name, 0) for name in self.partitions}
         limits = PageLimits(atomic=self.atomic)
         return ReadPage(self.socket, self.device, self.tables, cursors, self.compared, limits)
+
+    @property
+    def waits_for_news(self) -> bool:
+        """Whether the device has been sent all there was, and may be sent more."""
+        room = self.reading is None and len(self.unconfirmed) < PAGES_UNCONFIRMED
+        return room and self.told_complete and self.atomic and not self.dirty
+
+    def news(self, order: int) -> None:
+        """Take note that a batch wrote to what this device reads, unless a page was asked for behind it."""
+        self.dirty = self.dirty or self.read_behind < order
 
     def take_page(self, page: Page, now: float) -> list[ServerMessage]:
         """Return what is to be sent of a page that was read; nothing if it may not be sent now."""

@@ -27,6 +27,8 @@ class Roster:
         self._devices: dict[tuple[str, str], int] = {}
         self._readers: defaultdict[str, set[int]] = defaultdict(set)
         self._deadlines: list[tuple[float, int]] = []
+        self.pushes = 0
+        """How many batches were handed to the store."""
 
     def __len__(self) -> int:
         """Count the sockets."""

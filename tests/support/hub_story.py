@@ -22,7 +22,7 @@ from syncauth.sansio.messages import (
 )
 from syncauth.server import hub_inputs as inputs
 from syncauth.server.hub import Hub
-from syncauth.server.hub_effects import Close, Effect, Send
+from syncauth.server.hub_effects import Close, Effect, PushBatch, Send
 from syncauth.server.stores.rows_interface import Access, Greeting, Judged, Page
 
 ANN, BOB = "ann", "bob"
@@ -160,7 +160,15 @@ class HubStory:
     def judge(self, socket: int, batch: int, *touched: str) -> list[Effect]:
         """Let the store apply a batch that touched these partitions."""
         answer = Judged(result(batch), frozenset(touched))
-        return self.happen(inputs.BatchJudged(socket, answer))
+        return self.happen(inputs.BatchJudged(socket, answer, self.order_of(socket, batch)))
+
+    def order_of(self, socket: int, batch: int) -> int:
+        """Return the order in which a batch was handed to the store, or one behind all if it was not."""
+        pushed = self.calls(PushBatch)
+        orders = [
+            each.order for each in pushed if (each.socket, each.push.batch) == (socket, batch)
+        ]
+        return orders[-1] if orders else len(pushed) + 1
 
     def confirm(self, socket: int, reached: Mapping[str, int], acked: int = 0) -> list[Effect]:
         """Let the device confirm what it has committed."""

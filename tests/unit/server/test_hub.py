@@ -209,8 +209,8 @@ def test_batches_go_to_the_store_in_order(story: HubStory) -> None:
     effects = story.say(socket, push(1)) + story.say(socket, push(2, acked=1))
 
     assert effects == [
-        PushBatch(socket, "ann", "session", DEVICE, (NOTES,), {}, push(1)),
-        PushBatch(socket, "ann", "session", DEVICE, (NOTES,), {}, push(2, acked=1)),
+        PushBatch(socket, "ann", "session", DEVICE, (NOTES,), {}, push(1), 1),
+        PushBatch(socket, "ann", "session", DEVICE, (NOTES,), {}, push(2, acked=1), 2),
     ]
 
 
@@ -250,7 +250,7 @@ def test_gap_is_told_with_the_last_batch(story: HubStory) -> None:
     socket = story.live()
     story.say(socket, push(5))
 
-    effects = story.happen(inputs.BatchJudged(socket, OutOfOrder(3)))
+    effects = story.happen(inputs.BatchJudged(socket, OutOfOrder(3), 1))
 
     (error,) = sent_in(effects, socket)
     assert isinstance(error, Error)
@@ -264,7 +264,7 @@ def test_batch_that_cannot_be_judged_ends_the_socket(story: HubStory, code: str)
     socket = story.live()
     story.say(socket, push(1))
 
-    effects = story.happen(inputs.BatchJudged(socket, Problem(code, "why")))
+    effects = story.happen(inputs.BatchJudged(socket, Problem(code, "why"), 1))
 
     assert codes_in(effects, socket) == [code]
     assert story.closed(socket) == CATALOGUE[code].close
@@ -276,7 +276,7 @@ def test_batch_of_an_ended_session_ends_the_socket(story: HubStory) -> None:
     story.say(socket, push(1))
 
     answer = SessionOver(SessionStatus.USER_DISABLED)
-    effects = story.happen(inputs.BatchJudged(socket, answer))
+    effects = story.happen(inputs.BatchJudged(socket, answer, 1))
 
     assert codes_in(effects, socket) == ["user_disabled"]
     assert story.closed(socket) == 4401

@@ -12,10 +12,9 @@ from syncauth.sansio.messages import (
     Subscribe,
 )
 from syncauth.server import hub_inputs as inputs
-from syncauth.server.hub_effects import ReadPage, Send
-from syncauth.server.hub_flow_rules import CHECKPOINTS_OWED
+from syncauth.server.hub_effects import PushBatch, ReadPage, Send
+from syncauth.server.hub_flow_rules import CHECKPOINTS_OWED, READ_ALONG
 from syncauth.server.stores.rows_interface import (
-    Judged,
     PageLimits,
     Problem,
 )
@@ -93,7 +92,7 @@ def test_slow_reader_is_not_read_for(story: HubStory) -> None:
     assert not any(isinstance(each, ReadPage) for each in effects)
 
     for batch in range(1, 50):
-        story.happen(inputs.BatchJudged(writer, Judged(result(batch), frozenset({OWN}))))
+        story.judge(writer, batch, OWN)
     assert len([each for each in story.calls(ReadPage) if each.socket == slow]) == 2
 
     # One page confirmed: exactly the next is read, from where the last one ended.
@@ -137,10 +136,10 @@ def test_commit_of_a_device_that_is_gone_still_reaches_the_others(story: HubStor
     story.say(ann, push(1))
     story.happen(inputs.SocketClosed(ann))
 
-    effects = story.judge(ann, 1, OWN)
+    story.judge(ann, 1, OWN)
+    effects = story.read(tablet, page({OWN: 2}))
 
-    assert [type(each) for each in effects] == [ReadPage]
-    assert effects[0].socket == tablet  # type: ignore[union-attr]
+    assert [type(each) for each in sent_in(effects, tablet)] == [Changes]
 
 
 def test_page_without_rows_is_not_sent(story: HubStory) -> None:
@@ -214,3 +213,40 @@ def test_cursor_above_the_store_ends_the_socket(story: HubStory) -> None:
 
     assert codes_in(effects, socket) == ["file_behind"]
     assert story.closed(socket) == 4409
+
+
+def test_page_of_a_device_that_reads_along_follows_the_batch(story: HubStory) -> None:
+    """The store reads it right behind the batch; when this is judged nothing has to be read once more."""
+    reader = story.live(hello(checkpoints={OWN: 1}))
+    writer = story.live(hello(device=OTHER_DEVICE, checkpoints={OWN: 1}), session="other")
+    effects = story.say(writer, push(1))
+    assert [type(each) for each in effects] == [PushBatch, ReadPage]
+    assert effects[1].socket == reader
+
+    effects = story.judge(writer, 1, OWN)
+    assert not any(isinstance(each, ReadPage) and each.socket == reader for each in effects)
+    effects = story.read(reader, page({OWN: 2}))
+    assert [type(each) for each in effects] == [Send]
+
+
+def test_page_that_was_read_before_a_batch_is_followed_by_another(story: HubStory) -> None:
+    """A batch that came while a page was being read for another one is not in it (I6)."""
+    reader = story.live(hello(checkpoints={OWN: 1}))
+    writer = story.live(hello(device=OTHER_DEVICE, checkpoints={OWN: 1}), session="other")
+    story.say(writer, push(1))
+    story.say(writer, push(2))
+    story.judge(writer, 1, OWN)
+    story.judge(writer, 2, OWN)
+    effects = story.read(reader, page({OWN: 2}))
+    assert [each.cursors for each in effects if isinstance(each, ReadPage)] == [{OWN: 2}]
+
+
+def test_pages_are_not_read_ahead_for_many(story: HubStory) -> None:
+    """Where many share a partition, only what a batch has touched is read."""
+    for number in range(READ_ALONG + 1):
+        story.live(hello(device=f"{number:016x}", checkpoints={OWN: 1}), session=f"s{number}")
+    writer = story.live(hello(device=OTHER_DEVICE, checkpoints={OWN: 1}), session="other")
+    assert [type(each) for each in story.say(writer, push(1))] == [PushBatch]
+    assert (
+        len([e for e in story.judge(writer, 1, OWN) if isinstance(e, ReadPage)]) == READ_ALONG + 2
+    )

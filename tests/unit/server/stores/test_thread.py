@@ -87,3 +87,24 @@ def test_closed_thread_refuses_work() -> None:
         thread.run_blocking(int, "7")
     with pytest.raises(Closed):
         thread.run(int, "7")
+
+
+async def test_what_came_of_work_is_handed_over_on_the_loop() -> None:
+    """In the order of the work, in the thread of the loop."""
+    thread, done = StoreThread(), asyncio.Event()
+    found: list[tuple[int, bool]] = []
+    here = threading.get_ident()
+
+    def take(number: int) -> None:
+        found.append((number, threading.get_ident() == here))
+        if number == 2:
+            done.set()
+
+    for number in range(3):
+        thread.start(lambda number=number: number, take)  # type: ignore[misc]
+    async with asyncio.timeout(10):
+        await done.wait()
+    thread.close()
+    assert found == [(0, True), (1, True), (2, True)]
+    with pytest.raises(Closed):
+        thread.start(lambda: 3, take)
