@@ -42,7 +42,7 @@ def noting_triggers(pieces: Pieces) -> dict[str, str]:
         name = f"_sync_note_{event.lower()}_{number}"
         found[name] = (
             f"CREATE TRIGGER {name} BEFORE {event} ON {pieces.table} FOR EACH ROW\n"
-            f"WHEN ({stale} OR {met}) AND {NOT_APPLYING}\nBEGIN\n"
+            f"WHEN {NOT_APPLYING} AND ({stale} OR {met})\nBEGIN\n"
             f"    DELETE FROM {pieces.notes}"
             f"{' WHERE ' + pieces.made_by(maker) if maker else ''};\n"
             f"    {_note(pieces, maker_key, in_the_way)};\nEND"
