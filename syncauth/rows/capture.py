@@ -3,8 +3,8 @@ Installs, verifies and removes the capture of one table.
 
 Every function works inside the transaction of its caller and commits nothing. A trigger counts as
 present only if its stored text is equal to what would be created now: a rebuilt table has lost its
-triggers, an altered one has triggers that no longer fit. This module must never touch a row of the
-app.
+triggers, an altered one has triggers that no longer fit. Nor do they if they were made in another
+order. This module must never touch a row of the app.
 """
 
 from __future__ import annotations
@@ -52,11 +52,10 @@ def install(connection: sqlite3.Connection, tracked: Tracked) -> None:
     for name, sql in index_sql(tracked).items():
         if name not in _stored(connection, "index", [name]):
             connection.execute(sql)
-    triggers = trigger_sql(tracked)
-    stored = _stored(connection, "trigger", triggers)
-    for name, sql in triggers.items():
-        if stored.get(name) != sql:
-            connection.execute(f"DROP TRIGGER IF EXISTS {name}")
+    if _unfit(connection, tracked):
+        # All of them anew: they run in the order of their making, on which what they do depends.
+        remove(connection, tracked)
+        for sql in trigger_sql(tracked).values():
             connection.execute(sql)
 
 
@@ -88,22 +87,28 @@ def missing(connection: sqlite3.Connection, tracked: Tracked) -> list[str]:
         for name in names
         if name not in _stored(connection, kind, names)
     ]
+    return lacking + _unfit(connection, tracked)
+
+
+def _unfit(connection: sqlite3.Connection, tracked: Tracked) -> list[str]:
+    """Name the triggers that are absent or were changed; all of them if their order is another one."""
     triggers = trigger_sql(tracked)
     stored = _stored(connection, "trigger", triggers)
-    lacking += [name for name, sql in triggers.items() if stored.get(name) != sql]
-    return lacking
+    unfit = [name for name, sql in triggers.items() if stored.get(name) != sql]
+    return unfit if unfit or list(stored) == list(triggers) else list(triggers)
 
 
 def _stored(
     connection: sqlite3.Connection, kind: str, names: list[str] | dict[str, str]
 ) -> dict[str, str]:
-    """Return the stored SQL of those of the names that exist."""
+    """Return the stored SQL of those of the names that exist, the oldest first."""
     marks = ", ".join("?" for _ in names)
     cursor = connection.cursor()
     cursor.row_factory = None
     return dict(
         cursor.execute(
-            f"SELECT name, sql FROM main.sqlite_master WHERE type = ? AND name IN ({marks})",
+            f"SELECT name, sql FROM main.sqlite_master WHERE type = ? AND name IN ({marks})"
+            " ORDER BY rowid",
             (kind, *names),
         ).fetchall()
     )

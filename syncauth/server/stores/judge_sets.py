@@ -111,6 +111,8 @@ def _update(connection: sqlite3.Connection, writer: Writer, group: Group) -> boo
             added(name, f"?{head + len(columns) + place + 1}")
             for place, name in enumerate(table.names(deltas))
         ]
+        if not terms:
+            continue  # a row that was replaced by its like
         key = " AND ".join(
             f"{name} = ?{place}" for place, name in enumerate(table.names(table.key), 1)
         )

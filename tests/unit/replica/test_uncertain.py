@@ -191,3 +191,31 @@ def test_a_deletion_that_waits_already_is_not_recorded_twice(two: ReplicaBench) 
     interrupt(two)
     two.replica.state()
     assert _entries(two) == [("delete", "1"), ("delete", "2")]
+
+
+@pytest.mark.parametrize("verb", ["insert", "update", "delete"])
+def test_a_single_trigger_that_was_lost_is_not_made_the_youngest(tmp_path: Path, verb: str) -> None:
+    """Of the triggers of a verb one alone does the work, also after the capture was mended (I2)."""
+    schema = "CREATE TABLE notes (id TEXT NOT NULL PRIMARY KEY, title TEXT, likes INTEGER)"
+    bench = ReplicaBench(tmp_path, schema, TableSpec("notes", counters=("likes",)))
+    columns = ["title", "likes"]
+    bench.apply(remote(["1", "a", 10], ["2", "a", 10], columns=columns))
+    order = "SELECT name FROM sqlite_master WHERE type = 'trigger' ORDER BY rowid"
+    made = bench.app.execute(order).fetchall()
+    bench.run(f"DROP TRIGGER _sync_{verb}_1")
+    assert bench.cut() == []
+    bench.replica.begin_connection()
+    bench.version = 0
+    bench.apply(remote(["1", "a", 10], ["2", "a", 10], columns=columns))
+    assert bench.app.execute(order).fetchall() == made
+    bench.run(
+        "UPDATE notes SET likes = likes + 1, title = 'x' WHERE id = '1'",
+        "DELETE FROM notes WHERE id = '2'",
+        "INSERT INTO notes VALUES ('3', 'new', 1)",
+    )
+    assert sorted(bench.sent()) == [
+        ("delete", ("2",), {}, {}),
+        ("insert", ("3",), {"title": "new", "likes": 1}, {}),
+        ("update", ("1",), {"title": "x"}, {"likes": 1}),
+    ]
+    bench.close()

@@ -160,3 +160,14 @@ def test_triggers_of_the_server_keep_their_own_conflict_clauses(tmp_path: Path) 
     assert bench.judged("A", update).result.refused == []
     assert bench.rows("seen") == [("b", "2")]
     bench.connection.close()
+
+
+def test_an_update_of_nothing_is_no_change(tmp_path: Path) -> None:
+    """A row that was replaced by its like, all of whose columns are counters, sends neither value nor delta."""
+    bench = StoreBench(tmp_path / "server.db")
+    bench.welcome("A")
+    bench.judged("A", bench.insert(["1", "one", "b", 5]))
+    answer = bench.judged("A", bench.update("1", {}, life=life("A"), hlc=HLC + 1)).result
+    assert (answer.refused, answer.superseded) == ([], [])
+    assert [row[1:] for row in bench.rows()] == [("1", "one", "b", 5)]
+    bench.connection.close()
