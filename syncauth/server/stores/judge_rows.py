@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from syncauth.rows.stamps import RowStamps, join_lives, make_stamp, merge, same_life
 from syncauth.sansio.messages import Refused, Superseded
@@ -21,9 +21,11 @@ from syncauth.server.stores.constraints import References, Refusal, refusal_of
 from syncauth.server.stores.judge_again import settle
 from syncauth.server.stores.judge_sets import Writer
 from syncauth.server.stores.rows_interface import Access
-from syncauth.server.stores.rows_schema import LIVING, TOMBSTONE
+from syncauth.server.stores.rows_schema import LEFT, LIVING, TOMBSTONE
 from syncauth.server.stores.rowstate import RowState, RowWriter
 from syncauth.server.stores.served import Served
+
+NOWHERE: Final = Refusal("permission_denied", "the row is nowhere that this user may write")
 
 
 class RowJudge:
@@ -79,15 +81,21 @@ class RowJudge:
         )
 
     def _partition_of(self, group: Group, key: tuple[Any, ...], life: str | None) -> Any:
-        """Return the partition named, or that of a row which its device knows by key and life only."""
-        if group.kind == "insert" or group.partition:
-            return group.partition  # of an insert the column says it, an empty text included
-        for partition, access in self._access.items():
-            if access == "write" and life is not None:
+        """Return where the row is: what is named, or, if it has left there or none is named, where its life is."""
+        if group.kind == "insert":
+            return group.partition  # the column says it, an empty text included
+        if group.partition:
+            state = self._rows.state(group.table, group.partition, key)
+            if state is None or state.deleted != LEFT:
+                return group.partition
+        for (
+            partition
+        ) in self._access:  # also those that are only read: a refusal shows the row there
+            if life is not None:
                 state = self._rows.state(group.table, partition, key)
-                if state is not None and same_life(state.lives, life):
+                if state is not None and state.deleted != LEFT and same_life(state.lives, life):
                     return partition
-        return None
+        return group.partition or None
 
     def _try(self, change: Change) -> Refusal | None:
         """Apply a change in a savepoint; None if it was applied or superseded."""
@@ -112,7 +120,7 @@ class RowJudge:
         """Check writing of the old and of the new partition (I15)."""
         group = change.group
         needed = [group.target] if group.targeted else []
-        # A row that is nowhere is no secret: the change has nothing to write and is superseded.
+        # For a row that was found nowhere there is nothing to check: it is refused as such.
         if group.kind == "insert" or change.partition is not None:
             needed.append(change.partition)
         if not all(isinstance(name, str) for name in needed):
@@ -125,9 +133,11 @@ class RowJudge:
 
     def _apply(self, change: Change) -> tuple[Refusal | None, Superseded | None]:
         if change.partition is None:
-            return None, Superseded(change.entry)
+            return NOWHERE, None
         apply = {"insert": self._insert, "update": self._update, "delete": self._delete}
         state = self._rows.state(change.table, change.partition, change.key)
+        if change.group.kind != "insert" and state is not None and state.deleted == LEFT:
+            return NOWHERE, None
         before = self._rows.referenced(change.table, change.partition, change.key)
         refusal, superseded = apply[change.group.kind](change, state)
         if refusal is None:
