@@ -110,6 +110,7 @@ async def open_replica_file(
             incarnation=parts.randomness.token(_INCARNATION_BYTES).hex(),
             hold=locks.hold_file,
             watch=Watcher,
+            clock=parts.clock.now,
         )
 
     opening = asyncio.get_running_loop().run_in_executor(None, open_now)

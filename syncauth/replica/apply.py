@@ -52,6 +52,11 @@ class _Merged(NamedTuple):
     written: Sequence[Any]
     known: Sequence[Any]
 
+    @property
+    def plain(self) -> bool:
+        """Whether the rows to be written hold no `RawText`, as far as is known without a look at them."""
+        return self.group.plain and self.written is self.group.rows
+
 
 class Applier:
     """Applies sections of `row`, `gone` and `exit` within one transaction.
@@ -198,13 +203,18 @@ class Applier:
 
     def _write(self, table: Table, groups: Sequence[Group]) -> None:
         """Write all rows of a table: they may swap unique values over the borders of groups."""
+        connection = self._connection
         merged = [_Merged(group, *self._merge_pending(table, group)) for group in groups]
-        if any(upsert_rows(self._connection, table, m.group.columns, m.written) for m in merged):
+        if any(
+            upsert_rows(connection, table, m.group.columns, m.written, plain=m.plain)
+            for m in merged
+        ):
             merged = self._place(table, merged)
-        for group, written, known in merged:
+        for each in merged:
+            group, written, known = each
             width, partition = table.width, group.partition_id
             rows = [(*row[: width + 1], partition) for row in written]
-            upsert_known(self._connection, table, rows)
+            upsert_known(connection, table, rows, plain=each.plain)
             upsert_known(self._connection, table, [(*row, partition) for row in known])
 
     def _place(self, table: Table, merged: Sequence[_Merged]) -> list[_Merged]:

@@ -69,6 +69,7 @@ def open_file(
     incarnation: str,
     hold: Hold,
     watch: Watch,
+    clock: Callable[[], float],
 ) -> OpenedFile:
     """Open the owner's file in the data directory, and make it if it is not there; blocks.
 
@@ -81,6 +82,7 @@ def open_file(
         incarnation: a random id, used if the file has none.
         hold: how to lock the file (`adapters.locks.hold_file`).
         watch: how to watch its directory (`adapters.watching.Watcher`).
+        clock: tells monotonic seconds.
 
     Raises:
         FileInUse: another App or process has it open.
@@ -105,7 +107,7 @@ def open_file(
         replica = FileReplica(
             connection, path, tables=tables, device=device, incarnation=incarnation
         )
-        opened = OpenedFile(path, connection, replica, lock, watch)
+        opened = OpenedFile(path, connection, replica, lock, watch, clock)
         undo.pop_all()
         return opened
 
@@ -120,6 +122,7 @@ class OpenedFile:
         replica: FileReplica,
         lock: Lock,
         watch: Watch,
+        clock: Callable[[], float],
     ) -> None:
         """Take over the lock, the replica and its connection; made by `open_file` alone."""
         self.path = path
@@ -133,7 +136,7 @@ class OpenedFile:
         self._look_is_due = False
         self._closed = False
         self._seen = self._version()
-        courtesy = Courtesy()
+        courtesy = Courtesy(clock)
         replica.courtesy = courtesy
         self._connections = AppConnections(path, self._notice, courtesy)
         self._writer = Writer(path, courtesy)

@@ -32,13 +32,17 @@ _HEXADECIMAL: Final = re.compile(r"[0-9a-f]*")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows of one kind and partition; `partition_id` is that of `_sync_partitions`, if it has one."""
+    """Rows of one kind and partition; `partition_id` is that of `_sync_partitions`, if it has one.
+
+    `plain` says that no value of them is a `RawText`.
+    """
 
     kind: str
     partition: str
     partition_id: int | None
     columns: tuple[str, ...]
     rows: list[Any]
+    plain: bool = False
 
 
 @dataclass(slots=True)
@@ -90,6 +94,7 @@ def _read_group(connection: sqlite3.Connection, table: Table, section: Section) 
         partition_id=_partition_id(connection, section.partition, known=section.kind == "row"),
         columns=tuple(section.columns),
         rows=rows,
+        plain=bool(rows) and rows[0] is section.rows[0],  # no column had anything to decode
     )
 
 

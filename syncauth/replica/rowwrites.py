@@ -8,7 +8,7 @@ layout of the wire: key…, lives, stamp, stamps, value…. This module must nev
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from syncauth.errors import SyncStopped
@@ -53,7 +53,12 @@ def upsert_sql(table: Table, columns: Sequence[str], raw: Collection[int]) -> st
 
 
 def upsert_rows(
-    connection: sqlite3.Connection, table: Table, columns: Sequence[str], rows: Sequence[Any]
+    connection: sqlite3.Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[Any],
+    *,
+    plain: bool = False,
 ) -> bool:
     """Place rows in the app's table; return True, with those before it placed, where a unique value is in the way.
 
@@ -64,7 +69,7 @@ def upsert_rows(
         SyncStopped: the app's table does not take a row of the server (`schema_mismatch`).
     """
     try:
-        for raw, group in split_raw(rows):
+        for raw, group in _split(rows, plain=plain):
             given = group if columns else [row[: table.width] for row in group]
             connection.executemany(upsert_sql(table, columns, raw), given)
     except sqlite3.IntegrityError as error:
@@ -83,9 +88,16 @@ def check_unique(table: Table, error: sqlite3.IntegrityError) -> None:
         ) from error
 
 
-def upsert_known(connection: sqlite3.Connection, table: Table, rows: Sequence[Any]) -> None:
+def _split(rows: Sequence[Any], *, plain: bool) -> Iterable[tuple[Collection[int], Sequence[Any]]]:
+    """Group rows by the positions of `RawText`; `plain` says that there is none."""
+    return [((), rows)] if plain else split_raw(rows)
+
+
+def upsert_known(
+    connection: sqlite3.Connection, table: Table, rows: Sequence[Any], *, plain: bool = False
+) -> None:
     """Write (key…, lives, partition id) of known rows."""
-    for raw, group in split_raw(rows):
+    for raw, group in _split(rows, plain=plain):
         values = [
             f"CAST(?{place + 1} AS TEXT)" if place in raw else f"?{place + 1}"
             for place in range(table.width + 2)

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlite_utils
 
+from syncauth.adapters.clock import SystemClock
 from syncauth.adapters.locks import hold_file
 from syncauth.adapters.watching import Watcher
 from syncauth.models import TableSpec
@@ -37,6 +38,7 @@ def open_notes(data_dir: Path, owner: Owner = ALICE, **changes: Any) -> OpenedFi
         "device": "00000000000000aa",
         "incarnation": "one",
         "hold": hold_file,
+        "clock": SystemClock().now,
         "watch": Watcher,
     }
     return open_file(data_dir, owner, **(arguments | changes))

@@ -6,6 +6,9 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import pytest
+
+from syncauth.adapters.clock import SystemClock
 from syncauth.replica.courtesy import Courtesy
 from tests.support.replica_bench import ReplicaBench, remote
 
@@ -47,6 +50,7 @@ def test_a_call_that_does_not_end_holds_nobody_up() -> None:
 def test_a_download_leaves_room_for_writers_of_other_processes(tmp_path: Path) -> None:
     """A foreign writer gets its turn in the middle of a download, not only at its end (I11)."""
     bench = ReplicaBench(tmp_path)
+    bench.replica.courtesy = Courtesy(SystemClock().now)
     beside = sqlite3.connect(bench.path, isolation_level=None, check_same_thread=False)
     applied = 0
     seen: list[int] = []
@@ -67,3 +71,41 @@ def test_a_download_leaves_room_for_writers_of_other_processes(tmp_path: Path) -
     assert seen[0] < pages
     beside.close()
     bench.close()
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("page", "in_a_row"), [(0.021, 4), (0.04, 2), (0.2, 1)])
+def test_pages_follow_each_other_for_a_tenth_of_a_second(page: float, in_a_row: int) -> None:
+    """However long one takes: a foreign writer sleeps no longer than the rest, for as long as that (I11)."""
+    clock = Clock()
+    courtesy = Courtesy(clock)
+    rests = []
+    courtesy._changed.wait = rests.append  # type: ignore[assignment]
+    for number in range(1, 3 * in_a_row + 1):
+        courtesy.give_way()
+        clock.now += page
+        courtesy.page_applied(last=False)
+        assert len(rests) == number // in_a_row
+
+
+def test_pages_that_come_slowly_need_no_rest() -> None:
+    """The lock is free while the next page is on its way."""
+    clock = Clock()
+    courtesy = Courtesy(clock)
+    rests: list[float] = []
+    courtesy._changed.wait = rests.append  # type: ignore[assignment]
+    for _ in range(20):
+        courtesy.give_way()
+        clock.now += 0.02
+        courtesy.page_applied(last=False)
+        clock.now += 0.03
+    assert rests == []
