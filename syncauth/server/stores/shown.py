@@ -53,6 +53,7 @@ def show(
             shown = [key for key in keys if key not in later]
             sections += present_state(connection, table, shape, partition, shown)
         else:
+            _send_when_readable(connection, table, partition, each, versions)
             sections.append(_exit(name, partition, keys))
     return sections
 
@@ -80,6 +81,35 @@ def _that_fit(
             return place, 0
         room -= taken
     return len(keys), room
+
+
+def _send_when_readable(
+    connection: sqlite3.Connection,
+    table: Served,
+    partition: str,
+    changes: Sequence[Change],
+    versions: Versions,
+) -> None:
+    """Give rows that the device is about to remove a new version: should it read them again, they are news.
+
+    Only whoever has read a row knows its life: nobody else can have it sent to its readers once more.
+    """
+    for change in changes:
+        if change.life is None or _app_row(connection, table, "1", partition, change.key) is None:
+            continue
+        part = versions.number(partition)
+        at_row = equal_to(("part", *table.our_keys), (part, *change.key))
+        connection.execute(
+            f"UPDATE {table.rows} SET version = ?, commit_id = ?, origin = NULL"
+            f" WHERE instr(lives, ?) AND {at_row}",
+            (
+                versions.take(part, 1, told=False),
+                versions.commit,
+                change.life,
+                part,
+                *change.key,
+            ),
+        )
 
 
 def _send_later(

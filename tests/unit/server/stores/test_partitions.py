@@ -154,6 +154,24 @@ def test_an_edit_of_a_row_that_is_nowhere_for_this_user_is_handed_back(
     assert bench.rows("tasks") == [("black", "1", "A's")]
 
 
+def test_a_row_that_a_refusal_removed_comes_again_with_its_partition(bench: StoreBench) -> None:
+    """The device goes on where it was when it may read the partition again; strangers move nothing (I9, I15)."""
+    rows = [["1", "red", "A's"], ["2", "red", "A's"]]
+    bench.judged("A", bench.insert(*rows, table="tasks", columns=COLUMNS))
+    stranger = bench.update(
+        "2", {"title": "x"}, life=life("B"), hlc=HLC + 1, partition="red", table="tasks"
+    )
+    bench.judged("B", stranger, user="bob")
+    assert bench.page("A", {"red": 2})[1] == []
+    edit = bench.update(
+        "1", {"title": "x"}, life=life("A"), hlc=HLC + 1, partition="red", table="tasks"
+    )
+    answer = bench.judged("B", edit, user="bob")
+    assert [each.code for each in answer.result.refused] == ["permission_denied"]
+    _, sections = bench.page("A", {"red": 2})
+    assert [row[0] for section in sections for row in section.rows] == ["1"]
+
+
 def test_a_move_to_where_the_user_may_not_write_is_refused(bench: StoreBench) -> None:
     """Reading is not enough for the new partition, nor is a text enough for a name."""
     bench.judged("A", bench.insert(["1", "red", "A's"], table="tasks", columns=COLUMNS))
