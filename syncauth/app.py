@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from syncauth.announcer import Announcer, Deliver
+from syncauth.announcer import Announcer, Deliver, EventStream
 from syncauth.arguments import app_config, table_specs
 from syncauth.driver import Driver, lasting
 from syncauth.errors import Closed, InvalidConfig, NotLoggedInError
-from syncauth.events import ChangeRejected, Event, ReloginRequired, SyncErrorRaised
+from syncauth.events import ChangeRejected, ReloginRequired, SyncErrorRaised
 from syncauth.handles import OpenReplica, User
 from syncauth.models import Credentials, Profile, SessionState, Status
 from syncauth.parts import Parts, open_parts, open_replica_file
@@ -276,7 +276,7 @@ class App:
 
     # --- being told ------------------------------------------------------------------------------
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> EventStream:
         """Yield every event published from this call on, in order, until the App closes."""
         return self._announcer.stream()
 

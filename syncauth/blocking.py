@@ -23,7 +23,7 @@ from collections.abc import (
 )
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from syncauth import app as asynchronous
 from syncauth.announcer import Deliver, EventStream
@@ -309,7 +309,7 @@ class App:
     def events(self) -> Iterator[Event]:
         """Yield every event published from this call on, in order, until the App closes."""
         thread = self._opened()
-        return _iterate(thread, cast("EventStream", thread.run(self._app.events)))
+        return _iterate(thread, thread.run(self._app.events))
 
     def on_relogin_required(self, handler: _Handler) -> _Handler:
         """Call this handler when a session has ended and sync has stopped."""

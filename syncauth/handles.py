@@ -162,11 +162,12 @@ class OpenReplica:
             await self.close_file()
 
     async def _uploaded(self) -> None:
-        stream = self._app.events()  # before the look, so that nothing goes by between the two
         user = self.user.id
-        while not await self._nothing_waits():
-            self._app.driver.post(inputs.ReplicaWritten(user))
-            await _next(stream, user)
+        # Before the look, so that nothing goes by between the two.
+        async with contextlib.aclosing(self._app.events()) as stream:
+            while not await self._nothing_waits():
+                self._app.driver.post(inputs.ReplicaWritten(user))
+                await _next(stream, user)
 
     async def _nothing_waits(self) -> bool:
         state = await self._port.state()
