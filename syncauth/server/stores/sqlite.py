@@ -12,7 +12,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from syncauth.errors import FileCorrupt, InvalidConfig, StorageError
+from syncauth.errors import FileCorrupt, FileTooNew, InvalidConfig, StorageError
+
+FORMAT: Final = 1
+"""The version of the layout of our tables, in `_sync_meta`; a file with a higher one is not touched."""
 
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another program that writes to the file."""
@@ -27,6 +30,7 @@ def open_server_file(path: Path | str, schema: str) -> sqlite3.Connection:
     Raises:
         InvalidConfig: the schema file's SQL fails; nothing of it was kept.
         FileCorrupt: the file is no database or damaged; it was left as it is.
+        FileTooNew: a newer version of syncauth wrote the file; it was not touched.
         StorageError: the file cannot be opened or not used in WAL mode.
     """
     try:
@@ -38,14 +42,44 @@ def open_server_file(path: Path | str, schema: str) -> sqlite3.Connection:
             cached_statements=512,
         )
         try:
+            _check_format(connection, path)
             _prepare(connection, path)
             _shape(connection, schema)
+            _mark_format(connection)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         raise _refusal(error, path) from error
     return connection
+
+
+def _check_format(connection: sqlite3.Connection, path: Path | str) -> None:
+    known = connection.execute(
+        "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = '_sync_meta'"
+    ).fetchone()
+    if known is None:
+        return
+    row = connection.execute("SELECT value FROM _sync_meta WHERE key = 'format'").fetchone()
+    if row is not None and (not isinstance(row[0], int) or row[0] > FORMAT):
+        raise FileTooNew(
+            "the server's file was written by a newer version of syncauth",
+            path=str(path),
+            why=f"its format is {row[0]!r}, this version knows {FORMAT}",
+            remedy="Install the newer version; the file was not touched",
+        )
+
+
+def _mark_format(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS _sync_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"
+    )
+    connection.execute(
+        "INSERT INTO _sync_meta (key, value) VALUES ('format', ?) ON CONFLICT (key) DO NOTHING",
+        (FORMAT,),
+    )
+    connection.execute("COMMIT")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path | str) -> None:

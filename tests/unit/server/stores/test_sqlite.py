@@ -1,0 +1,57 @@
+"""The server's file: what cannot be used is refused by name, and left as it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from syncauth.errors import FileCorrupt, FileTooNew, InvalidConfig
+from syncauth.server.stores.sqlite import FORMAT, open_server_file
+
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS notes (p TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (p, id));"
+)
+
+
+@pytest.mark.parametrize("newer", [str(FORMAT + 1), "'next'"])
+def test_a_file_of_a_newer_version_is_not_touched(tmp_path: Path, newer: str) -> None:
+    """Its tables may mean something else: not even the schema file is run."""
+    path = tmp_path / "server.db"
+    made = open_server_file(path, SCHEMA)
+    made.execute(f"UPDATE _sync_meta SET value = {newer}")
+    made.close()
+    before = path.read_bytes()
+    with pytest.raises(FileTooNew) as raised:
+        open_server_file(path, "CREATE TABLE more (a);")
+    assert raised.value.path == str(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_this_version_opens_again(tmp_path: Path) -> None:
+    """The schema file runs at every start, and the format stays."""
+    for _ in range(2):
+        connection = open_server_file(tmp_path / "server.db", SCHEMA)
+        found = connection.execute("SELECT key, value FROM _sync_meta").fetchall()
+        assert found == [("format", FORMAT)]
+        connection.close()
+
+
+def test_what_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    """It may be anything, and somebody's."""
+    path = tmp_path / "server.db"
+    path.write_bytes(b"a letter, and no database" * 100)
+    with pytest.raises(FileCorrupt):
+        open_server_file(path, SCHEMA)
+    assert path.read_bytes() == b"a letter, and no database" * 100
+
+
+def test_a_schema_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """One transaction: the statements before the wrong one are not kept either."""
+    path = tmp_path / "server.db"
+    with pytest.raises(InvalidConfig):
+        open_server_file(path, f"{SCHEMA} CREATE TABLE broken (;")
+    with sqlite3.connect(path) as file:
+        assert file.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    file.close()
