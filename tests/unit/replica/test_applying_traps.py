@@ -12,7 +12,16 @@ import pytest
 from syncauth.errors import InvalidMessage, SyncStopped
 from syncauth.models import TableSpec
 from syncauth.sansio.messages import Checkpoint, Refused, Superseded
-from tests.support.replica_bench import OTHER, OWN, ReplicaBench, gone, leave, life_of, remote
+from tests.support.replica_bench import (
+    NOTES,
+    OTHER,
+    OWN,
+    ReplicaBench,
+    gone,
+    leave,
+    life_of,
+    remote,
+)
 
 Make = Callable[..., ReplicaBench]
 LIFE = f"{1 << 40:016x}{OTHER}"
@@ -286,3 +295,18 @@ def test_what_the_app_writes_between_two_pages_is_captured(bench: ReplicaBench) 
         bench.apply(remote(["2", "a"], columns=["nothing"]))
     bench.run("UPDATE notes SET title = 'ours'")
     assert bench.sent() == [("update", ("1",), {"title": "ours"}, {})]
+
+
+def test_an_edit_of_a_joined_row_outlives_the_end_of_the_other_life(tmp_path: Path) -> None:
+    """The other life was deleted before the own insert was judged: the edit means the own life then (I1)."""
+    bench = ReplicaBench(tmp_path, NOTES, TableSpec("notes", counters=("likes",)))
+    bench.run("INSERT INTO notes VALUES ('1', 'a', 'b', 3)")
+    (insert,) = bench.cut()
+    bench.apply(remote(["1", "x", "y", 3]))
+    bench.run("UPDATE notes SET likes = likes + 1")
+    bench.apply(gone("1", LIFE))
+    assert [row[3] for row in bench.table()] == [4]
+    bench.acknowledge()
+    (edit,) = bench.cut()
+    assert (edit.deltas, edit.life) == ({"likes": 1}, life_of(insert))
+    bench.close()
