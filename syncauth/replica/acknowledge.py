@@ -134,8 +134,11 @@ def _take_along(
     entries = read_entries(
         connection,
         table,
-        f"{source} WHERE c.batch IS NULL AND (c.kind = 'update' OR c.life = p.lives) AND ?",
-        (1,),
+        f"{source} WHERE c.batch IS NULL AND (c.kind = 'update' OR c.life = p.lives)"
+        # What was written after the row was inserted once more belongs to that insert.
+        f" AND NOT EXISTS (SELECT 1 FROM {table.capture} AS o WHERE {table.same_key('o', 'p')}"
+        " AND o.batch IS NOT NULL AND o.kind = ?)",
+        ("insert",),
     )
     here = local_rows(connection, table)
     connection.execute(

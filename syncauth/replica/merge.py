@@ -103,7 +103,9 @@ class Overlay:
             self._lives = join_lives(self._lives, own)
         if entry.batch is not None:
             result.known = self._lives
-            self._named = life_of(self._lives)  # what is cut later means the row as it is known then
+            self._named = life_of(
+                self._lives
+            )  # what is cut later means the row as it is known then
 
     def _update(self, entry: Entry) -> None:
         life = entry.life or self._named

@@ -188,3 +188,21 @@ def test_a_refused_edit_of_a_row_that_has_gone(bench: ReplicaBench) -> None:
         {"title": "bad"},
         {"body": "later"},
     ]
+
+
+def test_an_edit_of_a_row_that_was_inserted_once_more_is_not_taken_along(
+    bench: ReplicaBench,
+) -> None:
+    """The first insert is refused, the second is in flight: what was written after it belongs to it (I1, I2)."""
+    bench.run("INSERT INTO notes VALUES ('1', 'bad', 'b', 3)")
+    (first,) = bench.cut()
+    bench.run("DELETE FROM notes", "INSERT INTO notes VALUES ('1', 'good', 'b', 3)")
+    (second,) = bench.cut()
+    bench.run("UPDATE notes SET title = 'edited'")
+    refused = Refused(first.entry, "constraint", "the server says so")
+    done = bench.acknowledge(refused, rows=[leave("1")])
+    assert [letter.values.get("title") for letter in done.refused] == ["bad"]
+    bench.acknowledge()
+    (edit,) = bench.cut()
+    assert (edit.kind, edit.values, edit.life) == ("update", {"title": "edited"}, life_of(second))
+    assert bench.table() == [("1", "edited", "b", 3)]
