@@ -72,7 +72,14 @@ class Errands:
 
     async def revoke_unkept(self, token: Secret) -> None:
         """End the session of a login that could not be kept, as far as the server can be reached."""
-        await self._provider.revoke(token)
+        await self._try_to_revoke(token)
+
+    async def _try_to_revoke(self, token: Secret) -> bool:
+        try:
+            return await self._provider.revoke(token)
+        except Exception as error:  # noqa: BLE001 - it waits in the store and is tried again
+            _report("a revocation", error)
+            return False
 
     async def revoke(self) -> None:
         """Send the revocations that wait."""
@@ -83,8 +90,7 @@ class Errands:
             self._post(inputs.RevokeAnswered(0, confirmed=False))
             return
         for number, token in waiting:
-            confirmed = await self._provider.revoke(token)
-            self._post(inputs.RevokeAnswered(number, confirmed))
+            self._post(inputs.RevokeAnswered(number, await self._try_to_revoke(token)))
 
     async def call_hook(self, event: ReloginRequired) -> None:
         """Call the app's handler; whatever it does, the engine learns that it is over."""

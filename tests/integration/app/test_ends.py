@@ -246,3 +246,26 @@ async def test_an_error_in_a_rule_ends_everything_with_a_word(
     with pytest.raises(Closed, match="ZeroDivisionError"):
         await within(app.log_in(ANN))
     await within(app.aclose())
+
+
+async def test_a_revocation_that_raises_is_tried_again(
+    server: Server, tmp_path: Path, open_app: OpenApp
+) -> None:
+    """The session of a logout ends at the server all the same, and whatever failed is logged (I8)."""
+    parts = await parts_of(server.url, tmp_path / "device")
+    failures, revoked = [ZeroDivisionError], asyncio.Event()
+
+    async def revoke(token: syncauth.models.Secret) -> bool:
+        if failures:
+            raise failures.pop()
+        done = await parts.provider.revoke(token)
+        revoked.set()
+        return done
+
+    provider: Any = Overlaid(parts.provider, revoke=revoke)
+    app = await open_app(server.url, parts=replace(parts, provider=provider))
+    await app.register(EMAIL, PASSWORD)
+    await app.log_in(ANN)
+    await within(app.log_out())
+    await within(revoked.wait())
+    assert failures == []
