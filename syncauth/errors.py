@@ -7,18 +7,24 @@ SyncAuthError
 │   ├── Closed
 │   ├── InvalidConfig
 │   ├── NotLoggedInError
+│   ├── UserRemovedError
+│   ├── ChangesPending
+│   ├── NotSupported
 │   └── TableNotTrackable
 ├── AuthError
 │   ├── CredentialsRefused
-│   └── AccountNameInUse
+│   ├── AccountNameInUse
+│   └── ReloginRequiredError
 ├── UnreachableError
 │   ├── ServerUnreachable
 │   ├── ServerBusy
+│   ├── TokenUnavailableError
 │   └── WaitTimedOut
 ├── ProtocolError
 │   ├── InvalidToken
 │   ├── InvalidMessage
 │   ├── UnexpectedAnswer
+│   ├── FunctionFailed
 │   └── InsecureServer
 ├── SyncError
 │   └── SyncStopped
@@ -97,6 +103,26 @@ class NotLoggedInError(UsageError):
     """The call needs a user who is logged in; call `App.log_in` first."""
 
 
+class UserRemovedError(UsageError):
+    """This user was removed from this device; its handles stay dead, also after a new login."""
+
+
+class ChangesPending(UsageError):
+    """Changes that the server does not have would be lost, and this was not said to be wanted.
+
+    `pending` is how many there are.
+    """
+
+    def __init__(self, what: str, *, pending: int, remedy: str) -> None:
+        """Keep how many changes wait."""
+        self.pending = pending
+        super().__init__(what, why=f"{pending} changes wait", remedy=remedy)
+
+
+class NotSupported(UsageError):
+    """The identity provider of this App does not offer this."""
+
+
 class TableNotTrackable(UsageError):
     """A table cannot be synchronised in its present shape; nothing was changed.
 
@@ -135,6 +161,19 @@ class AccountNameInUse(AuthError):
     """Registration was refused because the name is taken."""
 
 
+class ReloginRequiredError(AuthError):
+    """The session has ended: the user must log in before anything works that involves the server.
+
+    `reason` is a word of `models.ReloginReason`.
+    """
+
+    def __init__(self, *, user_id: str, reason: str) -> None:
+        """Name the user and why the session has ended."""
+        self.user_id = user_id
+        self.reason = reason
+        super().__init__("a relogin is required", why=reason, remedy="Send the user to the login")
+
+
 class UnreachableError(SyncAuthError):
     """Time will tell."""
 
@@ -150,6 +189,20 @@ class ServerBusy(UnreachableError):
         """Keep what the server said in Retry-After."""
         self.retry_after = retry_after
         super().__init__(what, why=why, remedy="Try again later")
+
+
+class TokenUnavailableError(UnreachableError):
+    """There is no valid access token now; the session goes on, and local work with it.
+
+    `retry_at` is the wall clock of the next attempt, or None if it has no time yet; `online` is
+    False when nobody answered at all.
+    """
+
+    def __init__(self, what: str, *, retry_at: float | None, online: bool, why: str = "") -> None:
+        """Keep when the next attempt comes."""
+        self.retry_at = retry_at
+        self.online = online
+        super().__init__(what, why=why, remedy="Work offline; it is tried again by itself")
 
 
 class WaitTimedOut(UnreachableError):
@@ -180,6 +233,20 @@ class UnexpectedAnswer(ProtocolError):
         """Keep the status; the body may hold secrets and is not kept."""
         self.status = status
         super().__init__(what, why=why, remedy=remedy)
+
+
+class FunctionFailed(ProtocolError):
+    """A function of the server was refused or failed; `code` is the server's name for it.
+
+    `status` is the HTTP status.
+    """
+
+    def __init__(self, *, name: str, code: str, status: int, why: str) -> None:
+        """Name the function; neither its arguments nor its result are kept."""
+        self.name = name
+        self.code = code
+        self.status = status
+        super().__init__(f"the function {name!r} failed", why=why, remedy="See the server's log")
 
 
 class InsecureServer(ProtocolError):

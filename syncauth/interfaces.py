@@ -13,9 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from syncauth.models import Credentials, DeadLetter, Login, RefreshAnswer, Secret
+from syncauth.models import (
+    ApiKey,
+    Credentials,
+    DeadLetter,
+    Login,
+    Profile,
+    RefreshAnswer,
+    Secret,
+)
 from syncauth.sansio.effects import StoreWrite
 from syncauth.sansio.inputs import Batch, ReplicaState, StoredUser
 from syncauth.sansio.messages import BatchResult, Changes, Checkpoint
@@ -46,7 +54,20 @@ class Randomness(Protocol):
 
 
 class IdentityProvider(Protocol):
-    """The token calls of one server. It alone judges what an answer means."""
+    """The token calls of one issuer. It alone judges what an answer means.
+
+    A provider of an app's own is a class with these members; see `docs/how-to`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name the issuer, the same in every run: tokens are sealed for it and go to no other."""
+        ...
+
+    @property
+    def repeat_safe(self) -> bool:
+        """Whether a refresh whose answer was lost may be sent again with the same refresh id."""
+        ...
 
     async def register(self, email: str, password: str) -> None:
         """Make an account; raises `AccountNameInUse`, `CredentialsRefused`, `UnreachableError`."""
@@ -77,6 +98,87 @@ class IdentityProvider(Protocol):
 
     async def aclose(self) -> None:
         """Close the connections; idempotent."""
+        ...
+
+
+class AccessRejected(Exception):
+    """The server did not take this access token: renew it, and repeat the call once."""
+
+
+class AccountService(Protocol):
+    """What a server of App Services' kind offers besides tokens.
+
+    Calls that carry an access token raise `AccessRejected` where it is not taken. All raise
+    `ServerUnreachable`, `ServerBusy` and `ProtocolError`, and `CredentialsRefused` with the
+    server's code where the server refuses what was asked for.
+    """
+
+    async def register(self, email: str, password: str) -> None:
+        """Make an account; raises `AccountNameInUse`."""
+        ...
+
+    async def confirm(self, token: str, token_id: str) -> None:
+        """Confirm an account by what its mail held."""
+        ...
+
+    async def resend_confirmation(self, email: str) -> None:
+        """Have the mail of the confirmation sent again."""
+        ...
+
+    async def retry_confirmation(self, email: str) -> None:
+        """Have the server's function for confirmations called again."""
+        ...
+
+    async def send_reset(self, email: str) -> None:
+        """Have the mail sent by which a password can be reset."""
+        ...
+
+    async def reset_password(self, token: str, token_id: str, password: str) -> None:
+        """Set a new password by what the mail held."""
+        ...
+
+    async def call_reset_function(
+        self, email: str, password: str, arguments: Sequence[Any]
+    ) -> None:
+        """Have the server's function for resets called."""
+        ...
+
+    async def link(self, access: Secret, credentials: Credentials) -> None:
+        """Add an identity to the user of this token."""
+        ...
+
+    async def profile(self, access: Secret) -> Profile:
+        """Read what the server tells of the user of this token."""
+        ...
+
+    async def delete_user(self, access: Secret) -> None:
+        """Delete the user of this token at the server."""
+        ...
+
+    async def call_function(
+        self, access: Secret, name: str, arguments: Sequence[Any], service: str | None
+    ) -> Any:
+        """Call a function of the server and return its result; raises `FunctionFailed`."""
+        ...
+
+    async def create_api_key(self, refresh: Secret, name: str) -> ApiKey:
+        """Make a key; its text is told here alone."""
+        ...
+
+    async def api_keys(self, refresh: Secret) -> Sequence[ApiKey]:
+        """Return the keys of the user of this token."""
+        ...
+
+    async def api_key(self, refresh: Secret, key_id: str) -> ApiKey:
+        """Return one key."""
+        ...
+
+    async def delete_api_key(self, refresh: Secret, key_id: str) -> None:
+        """Delete a key."""
+        ...
+
+    async def enable_api_key(self, refresh: Secret, key_id: str, *, enabled: bool) -> None:
+        """Let a key be used, or not."""
         ...
 
 

@@ -86,6 +86,8 @@ class ReloginReason(enum.Enum):
     USER_DISABLED = "user_disabled"
     USER_REMOVED = "user_removed"
     REUSE_DETECTED = "reuse_detected"
+    ROTATION_ANSWER_LOST = "rotation_answer_lost"
+    """The answer to a refresh was lost, and the issuer does not take the old token a second time."""
     TOKENS_UNREADABLE = "tokens_unreadable"
     """The key of this device does not open the tokens that are stored here."""
 
@@ -95,12 +97,14 @@ class TokenPair:
     """One access token with the refresh token that renews it.
 
     `life` is the access token's life in seconds as told by the issuer, counted from receipt on the
-    monotonic clock; the local wall clock never judges it.
+    monotonic clock; the local wall clock never judges it. `refresh_life` is that of the refresh
+    token, or None where the issuer does not tell it: good for a warning, never for a judgement.
     """
 
     access: Secret
     refresh: Secret
     life: float
+    refresh_life: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +183,55 @@ ANONYMOUS_DEVICE: Final = "0" * 24
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a person gives to log in; made by the named constructors, never printed whole."""
+    """What a person gives to log in; made by the named constructors, never printed whole.
+
+    `reuse` asks for the anonymous user that is on this device already, if there is one.
+    """
 
     provider: str
     payload: dict[str, Any] = field(repr=False)
+    reuse: bool = False
 
     @classmethod
-    def anonymous(cls) -> Credentials:
+    def anonymous(cls, *, reuse: bool = True) -> Credentials:
         """A user without a name, who cannot log in again on another device."""
-        return cls("anon-user", {})
+        return cls("anon-user", {}, reuse)
 
     @classmethod
     def email_password(cls, email: str, password: str) -> Credentials:
         """A user known by an email address."""
         return cls("local-userpass", {"username": email, "password": password})
+
+    @classmethod
+    def api_key(cls, key: str) -> Credentials:
+        """A user known by a key that was made for it, such as a kiosk."""
+        return cls("api-key", {"key": key})
+
+    @classmethod
+    def jwt(cls, token: str) -> Credentials:
+        """A user known by a JWT of another issuer, which the server trusts."""
+        return cls("custom-token", {"token": token})
+
+    @classmethod
+    def function(cls, payload: dict[str, Any]) -> Credentials:
+        """A user whom a function of the server knows by this payload."""
+        return cls("custom-function", dict(payload))
+
+    @classmethod
+    def google(cls, *, id_token: str | None = None, auth_code: str | None = None) -> Credentials:
+        """A Google account, by the ID token or the authorization code that Google gave."""
+        given = {"id_token": id_token, "authCode": auth_code}
+        return cls("oauth2-google", {name: text for name, text in given.items() if text})
+
+    @classmethod
+    def facebook(cls, access_token: str) -> Credentials:
+        """A Facebook account, by the access token that Facebook gave."""
+        return cls("oauth2-facebook", {"accessToken": access_token})
+
+    @classmethod
+    def apple(cls, id_token: str) -> Credentials:
+        """An Apple account, by the ID token that Apple gave."""
+        return cls("oauth2-apple", {"id_token": id_token})
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +271,29 @@ class Deferred:
     """No judgement: offline, overloaded, or something in between spoke.
 
     `retry_after` in seconds; `online` False when nobody answered at all; `doubtful` when an answer
-    came that only a proxy or captive portal gives (a bare 401 or 403, 3xx, HTML, an empty 200).
+    came that only a proxy or captive portal gives (a bare 401 or 403, 3xx, HTML, an empty 200);
+    `sent` False when the refresh token surely did not reach the issuer, so that the next attempt is
+    no repeat.
     """
 
     why: str
     retry_after: float | None = None
     online: bool = True
     doubtful: bool = False
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key of a user, by which a program can log in as that user.
+
+    `key` is told once, when the key is made; afterwards it is None.
+    """
+
+    id: str
+    name: str
+    disabled: bool = False
+    key: Secret | None = None
 
 
 RefreshAnswer = Renewed | Refused | Misconfigured | Deferred

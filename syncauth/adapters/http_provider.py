@@ -78,6 +78,16 @@ class HttpProvider:
         self._location: Location | None = None
         self._app = f"/app/{config.app_id}"
 
+    @property
+    def name(self) -> str:
+        """Name the issuer: the server and the app."""
+        return f"{self._config.base_url} {self._config.app_id}"
+
+    @property
+    def repeat_safe(self) -> bool:
+        """A bundled server repeats its answer for the same refresh id; App Services never rotates."""
+        return True
+
     # --- the calls of `IdentityProvider` ---------------------------------------------------------
 
     async def register(self, email: str, password: str) -> None:
