@@ -1,7 +1,7 @@
 """
 App: the asynchronous face of syncauth, and the one place where its parts are wired together.
 
-An App belongs to one server, one app id and one data directory, which it holds alone while it is
+An App belongs to one server, one app id and one data directory, which several processes may have
 open. Its constructor does no I/O; `open` (or `async with`) does. Closing is idempotent.
 """
 
@@ -72,6 +72,7 @@ class App:
         self._users: dict[str, User] = {}
         self._replicas: dict[str, OpenReplica] = {}
         self._hooks: list[Callable[[ReloginRequired], Any]] = []
+        self._unwatch: Callable[[], None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     # --- opening and closing ---------------------------------------------------------------------
@@ -80,7 +81,7 @@ class App:
         """Take the data directory, read the users, and take up what the last run left.
 
         Raises:
-            FileInUse: another App or process has this data directory open.
+            FileInUse: another process does not finish opening the data directory.
             StorageError: a file or the keyring cannot be used; nothing was changed.
         """
         if self._closing is not None or self._parts is not None:
@@ -100,6 +101,7 @@ class App:
             clock=parts.clock,
             randomness=parts.randomness,
             store=parts.store,
+            locks=parts.locks,
             provider=parts.provider,
             transport=parts.transport,
             publish=self._announcer.publish,
@@ -112,6 +114,12 @@ class App:
             driver.step(inputs.HookRegistered())
         driver.spawn(driver.run())
         driver.spawn(self._announcer.run())
+        loop = asyncio.get_running_loop()
+
+        def notice() -> None:
+            loop.call_soon_threadsafe(driver.store_noticed)
+
+        self._unwatch = parts.watch_store(notice)
 
     async def aclose(self) -> None:
         """Stop sync, close every replica and give the data directory back; idempotent.
@@ -129,6 +137,8 @@ class App:
             steps.callback(self._announcer.close)
             if self._driver is not None:
                 steps.push_async_callback(self._driver.aclose, spare=caller)
+            if self._unwatch is not None:
+                steps.push_async_callback(asyncio.to_thread, self._unwatch)
             for replica in tuple(self._replicas.values()):
                 steps.push_async_callback(replica.aclose)
 

@@ -24,6 +24,7 @@ from syncauth.interfaces import (
     CredentialStore,
     IdentityProvider,
     Randomness,
+    RefreshLocks,
     StaleWrite,
     SyncTransport,
 )
@@ -32,10 +33,14 @@ from syncauth.replica_port import ReplicaPort
 from syncauth.sansio import effects, inputs
 from syncauth.sansio.effects import Effect, Settle
 from syncauth.sansio.engine import Decision, Engine
-from syncauth.sansio.inputs import Input, Moment
+from syncauth.sansio.inputs import Input
+from syncauth.sansio.records import Moment
 from syncauth.sockets import SocketRun
 
 ENTROPY_BYTES: Final = 32
+CLOCK_CHECK_SECONDS: Final = 5.0
+JUMP_SECONDS: Final = 5.0
+"""Clocks that drift apart by less, in the time between two looks, have not jumped."""
 
 log = logging.getLogger("syncauth")
 
@@ -55,6 +60,7 @@ class Driver:
         clock: Clock,
         randomness: Randomness,
         store: CredentialStore,
+        locks: RefreshLocks,
         provider: IdentityProvider,
         transport: SyncTransport,
         publish: Callable[[Event], None],
@@ -67,14 +73,17 @@ class Driver:
         self._store = store
         self._transport = transport
         self._publish_event = publish
-        self._errands = Errands(store=store, provider=provider, hook=hook, post=self.post)
+        self._errands = Errands(
+            store=store, locks=locks, provider=provider, hook=hook, post=self.post
+        )
         self._inputs: deque[Input] = deque()
         self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: dict[effects.Ticket, SocketRun] = {}
         self._replicas: dict[str, ReplicaPort] = {}
-        self._settling: dict[int, asyncio.Future[str | None]] = {}
+        self._settling: dict[int, asyncio.Future[Any]] = {}
         self._next_call = 0
+        self._apart = clock.wall() - clock.now()
         self._ended: Closed | None = None
 
     # --- the loop --------------------------------------------------------------------------------
@@ -94,9 +103,9 @@ class Driver:
         decision = self.engine.decide(happening, self._moment())
         try:
             if decision.writes:
-                self._store.commit(decision.writes)
+                self._store.commit(decision.writes, decision.history)
         except StaleWrite:
-            self._reread()
+            self._reread(stale=True)
             self._step_without_store(happening)
         except StorageError as error:
             log.warning("the credential store refused a write: %s", error)
@@ -111,7 +120,16 @@ class Driver:
         if not decision.writes:
             self._carry_out(decision)
 
+    def _keep_history(self, decision: Decision) -> None:
+        """Keep what nothing has to be written with, if that can be done."""
+        if decision.history and not decision.writes:
+            try:
+                self._store.commit((), decision.history)
+            except StorageError as error:
+                log.info("the history of the session was not kept: %s", error)
+
     def _carry_out(self, decision: Decision) -> None:
+        self._keep_history(decision)
         self.engine.adopt(decision)
         for event in decision.events:
             self._publish_event(event)
@@ -119,31 +137,53 @@ class Driver:
             self._start(effect)
 
     async def _next_input(self) -> Input:
+        """Wait for what happens next, and look at the clocks at least every few seconds.
+
+        Timers stand still while the machine sleeps, so that nothing else would tell that it woke.
+        """
         while not self._inputs:
+            jump = self._clock_jump()
+            if jump is not None:
+                return jump
             self._arrived.clear()
             deadline = self.engine.next_deadline()
-            if deadline is None:
-                await self._arrived.wait()
-                continue
-            wait = deadline - self._clock.now()
+            wait = CLOCK_CHECK_SECONDS
+            if deadline is not None:
+                wait = min(wait, deadline - self._clock.now())
             if wait <= 0:
                 return inputs.DeadlineReached()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), wait)
         return self._inputs.popleft()
 
+    def _clock_jump(self) -> inputs.ClockJumped | None:
+        """Compare wall and monotonic clock with how they stood before."""
+        apart = self._clock.wall() - self._clock.now()
+        jumped, self._apart = apart - self._apart, apart
+        return inputs.ClockJumped(jumped) if abs(jumped) > JUMP_SECONDS else None
+
     def _moment(self, *, durable: bool = True) -> Moment:
         entropy = self._randomness.token(ENTROPY_BYTES)
         return Moment(self._clock.now(), self._clock.wall(), entropy, durable)
 
-    def _reread(self) -> None:
+    def store_noticed(self) -> None:
+        """Somebody may have written to the credential store; to be called on the loop."""
+        try:
+            changed = self._ended is None and self._store.changed()
+        except StorageError as error:
+            log.warning("the credential store cannot be read: %s", error)
+        else:
+            if changed:
+                self._reread(stale=False)
+
+    def _reread(self, *, stale: bool) -> None:
         """Another process has written to the credential store: adopt that first."""
         try:
             users = tuple(self._store.load())
         except StorageError as error:
             log.warning("the credential store cannot be read: %s", error)
         else:
-            self.step(inputs.SessionsReread(users))
+            self.step(inputs.SessionsReread(users, stale))
 
     def _give_back(self, happening: Input, error: StorageError) -> bool:
         """Answer what cannot be put off; False for all else. A renewal or revocation is repeated."""
@@ -152,7 +192,11 @@ class Driver:
                 if isinstance(outcome, Login):
                     self.spawn(self._errands.revoke_unkept(outcome.tokens.refresh))
                 self.post(inputs.LogInAnswered(request, error))
-            case inputs.LogOutRequested(request=request):
+            case (
+                inputs.LogOutRequested(request=request)
+                | inputs.SwitchRequested(request=request)
+                | inputs.ProfileRead(request=request)
+            ):
                 self._settle(Settle(request, error=error))
             case inputs.RefreshAnswered(ticket=ticket):
                 self.post(inputs.RefreshAnswered(ticket, Deferred(why=str(error))))
@@ -170,7 +214,7 @@ class Driver:
             self._inputs.append(happening)
             self._arrived.set()
 
-    async def ask(self, make: Callable[[int], Input]) -> str | None:
+    async def ask(self, make: Callable[[int], Input]) -> Any:
         """Post an input that carries a request number, and wait until the engine settles it.
 
         Raises:
@@ -180,7 +224,7 @@ class Driver:
             raise self._ended
         self._next_call += 1
         request = self._next_call
-        settled: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._settling[request] = settled
         try:
             self.post(make(request))
@@ -214,6 +258,7 @@ class Driver:
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        self._errands.end_all()
         self._end("it was closed", remedy="Make a new App")
 
     def _end(self, why: str, remedy: str) -> None:
@@ -244,12 +289,14 @@ class Driver:
                 self.spawn(self._run_socket(effect))
             case effects.Authenticate():
                 self.spawn(self._errands.log_in(effect))
+            case effects.HoldRefresh():
+                self.spawn(self._errands.hold_refresh(effect.ticket))
+            case effects.EndRefresh():
+                self._errands.end_refresh(effect.ticket)
             case effects.RequestRefresh():
                 self.spawn(self._errands.refresh(effect))
             case effects.RevokeWaiting():
                 self.spawn(self._errands.revoke())
-            case effects.RereadSessions():
-                self.post(inputs.SessionsReread(tuple(self._store.load())))
             case effects.CallReloginHook():
                 self.spawn(self._errands.call_hook(effect.event))
             case effects.FinishErasing():
@@ -264,7 +311,7 @@ class Driver:
         if effect.error is not None:
             waiting.set_exception(effect.error)
         else:
-            waiting.set_result(effect.user_id)
+            waiting.set_result(effect.result)
 
     async def _run_socket(self, wanted: effects.OpenSocket) -> None:
         begin = self._replicas[wanted.ticket.user_id].begin_connection

@@ -15,12 +15,14 @@ from typing import Final
 
 from syncauth.errors import StorageError, SyncAuthError, UnexpectedAnswer
 from syncauth.events import ReloginRequired
-from syncauth.interfaces import CredentialStore, IdentityProvider
+from syncauth.interfaces import CredentialStore, IdentityProvider, Lock, RefreshLocks
 from syncauth.models import Deferred, RefreshAnswer, Secret
 from syncauth.sansio import effects, inputs
+from syncauth.sansio.effects import Ticket
 from syncauth.sansio.inputs import Input
 
 ERASE_RETRY_SECONDS: Final = 1.0
+LOCK_RETRY_SECONDS: Final = 0.05
 
 log = logging.getLogger("syncauth")
 
@@ -32,12 +34,15 @@ class Errands:
         self,
         *,
         store: CredentialStore,
+        locks: RefreshLocks,
         provider: IdentityProvider,
         hook: Callable[[ReloginRequired], Awaitable[None]],
         post: Callable[[Input], None],
     ) -> None:
         """Take the parts; `post` takes what came of an errand."""
         self._store = store
+        self._locks = locks
+        self._held: dict[Ticket, Lock] = {}
         self._provider = provider
         self._hook = hook
         self._post = post
@@ -56,6 +61,34 @@ class Errands:
             self._post(inputs.LogInAnswered(wanted.request, failed))
         else:
             self._post(inputs.LogInAnswered(wanted.request, login))
+
+    async def hold_refresh(self, ticket: Ticket) -> None:
+        """Take the lock of a user's refreshes, however long another process has it, and look again.
+
+        The kernel frees a lock when its process dies; nobody tells, so it is asked for again.
+        """
+        try:
+            while (lock := self._locks.try_hold(ticket.user_id)) is None:  # noqa: ASYNC110 - as said
+                await asyncio.sleep(LOCK_RETRY_SECONDS)
+            self._held[ticket] = lock
+            fence, stored = self._store.raise_fence(ticket.user_id)
+        except StorageError as error:
+            log.warning("no refresh can begin: %s", error)
+            self.end_refresh(ticket)
+            self._post(inputs.RefreshNotHeld(ticket))
+        else:
+            self._post(inputs.RefreshHeld(ticket, stored, fence))
+
+    def end_refresh(self, ticket: Ticket) -> None:
+        """Give the lock of a refresh back."""
+        lock = self._held.pop(ticket, None)
+        if lock is not None:
+            lock.release()
+
+    def end_all(self) -> None:
+        """Give every lock back: nothing of what they were for goes on."""
+        for ticket in tuple(self._held):
+            self.end_refresh(ticket)
 
     async def refresh(self, wanted: effects.RequestRefresh) -> None:
         """Ask for a new pair."""

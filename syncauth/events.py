@@ -52,12 +52,46 @@ class LoggedIn(Event):
 
 @dataclass(frozen=True, slots=True)
 class LoggedOut(Event):
-    """A logout is durable: no token of this user can open a session again (I8)."""
+    """A logout is durable: no token of this user can open a session again (I8).
+
+    `elsewhere` if another process of the app did it.
+    """
+
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UserSwitched(Event):
+    """This user is the current one now; `previous` was it before, or None."""
+
+    previous: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserRemoved(Event):
+    """This user was removed from this device: its handles are dead, its rows gone.
+
+    `elsewhere` if another process of the app did it.
+    """
+
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TokensRenewed(Event):
-    """A renewed pair is durable."""
+    """A renewed pair is durable; `elsewhere` if another process of the app renewed it."""
+
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpiring(Event):
+    """The refresh token ends soon, at the wall clock `ends_at`: a login before that avoids a pause.
+
+    Told once for each end, `AppConfig.session_expiring_days` before it.
+    """
+
+    ends_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from syncauth.models import (
     RefreshAnswer,
     Secret,
 )
-from syncauth.sansio.effects import StoreWrite
-from syncauth.sansio.inputs import Batch, ReplicaState, StoredUser
+from syncauth.sansio.effects import StoreWrite, Transition
 from syncauth.sansio.messages import BatchResult, Changes, Checkpoint
+from syncauth.sansio.records import Batch, ReplicaState, StoredUser
 
 
 class Clock(Protocol):
@@ -228,6 +228,26 @@ class StaleWrite(Exception):
     """A compare-and-set of the credential store failed: another process wrote first."""
 
 
+class Lock(Protocol):
+    """A lock between processes, held until `release` or the end of the process."""
+
+    def release(self) -> None:
+        """Give it back; idempotent."""
+        ...
+
+
+class RefreshLocks(Protocol):
+    """One lock for each user of a data directory: whoever holds it renews the user's tokens (I4)."""
+
+    def try_hold(self, user_id: str) -> Lock | None:
+        """Take the user's lock without waiting; None if another process or App holds it.
+
+        Raises:
+            StorageError: the lock file cannot be made or locked here.
+        """
+        ...
+
+
 class CredentialStore(Protocol):
     """`sessions.db`: users, their sessions, encrypted tokens, and what is still to be revoked."""
 
@@ -240,8 +260,29 @@ class CredentialStore(Protocol):
         """
         ...
 
-    def commit(self, writes: Sequence[StoreWrite]) -> None:
+    def raise_fence(self, user_id: str) -> tuple[int, StoredUser | None]:
+        """Raise the user's fencing number durably and read the user, who may be gone.
+
+        The caller holds the user's refresh lock. Raises as `commit` and `load` do.
+        """
+        ...
+
+    def changed(self) -> bool:
+        """Tell whether another process has written since this was last asked."""
+        ...
+
+    def waiting_removals(self) -> Sequence[str]:
+        """Read the users who were removed and whose files are still to be deleted."""
+        ...
+
+    def history(self, user_id: str | None = None) -> Sequence[Transition]:
+        """Read the moves of sessions that are kept, oldest first, of one user or of all."""
+        ...
+
+    def commit(self, writes: Sequence[StoreWrite], history: Sequence[Transition] = ()) -> None:
         """Make all writes durable in one transaction (synchronous=FULL), or none.
+
+        `history` are moves of sessions to be kept with them; it is bounded, the oldest go.
 
         Raises:
             FileFull, StorageError: nothing was written.

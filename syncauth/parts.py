@@ -7,7 +7,6 @@ Tests give stand-ins for some of them as `Parts`. This module is wiring: it must
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,19 @@ from syncauth.adapters import locks
 from syncauth.adapters.clock import SystemClock
 from syncauth.adapters.http_provider import HttpProvider
 from syncauth.adapters.randomness import SystemRandomness
-from syncauth.adapters.sessions import SessionStore
+from syncauth.adapters.sessions import STORE_FILE, SessionStore
 from syncauth.adapters.watching import Watcher
 from syncauth.adapters.websocket import WebSocketTransport
 from syncauth.config import AppConfig
 from syncauth.errors import StorageError
-from syncauth.interfaces import Clock, CredentialStore, IdentityProvider, Randomness, SyncTransport
+from syncauth.interfaces import (
+    Clock,
+    CredentialStore,
+    IdentityProvider,
+    Randomness,
+    RefreshLocks,
+    SyncTransport,
+)
 from syncauth.models import TableSpec
 from syncauth.replica.files import Owner
 from syncauth.replica.opened import OpenedFile, open_file
@@ -33,27 +39,34 @@ _INCARNATION_BYTES: Final = 16
 
 @dataclass(frozen=True)
 class Parts:
-    """What the driver needs from the outside; `aclose` gives everything back."""
+    """What the driver needs from the outside; `aclose` gives everything back.
+
+    `watch_store` calls its argument, from a thread of its own, whenever somebody may have written
+    to the store; what it returns ends that.
+    """
 
     clock: Clock
     randomness: Randomness
     store: CredentialStore
+    locks: RefreshLocks
+    watch_store: Callable[[Callable[[], None]], Callable[[], None]]
     provider: IdentityProvider
     transport: SyncTransport
     aclose: Callable[[], Awaitable[None]]
 
 
 async def open_parts(config: AppConfig, given: Parts | None) -> Parts:
-    """Take the data directory and open what an App needs, or take what was given.
+    """Open what an App needs, or take what was given.
 
     Raises:
-        FileInUse: another App or process has this data directory open.
+        FileInUse: another process does not finish opening this data directory.
         StorageError: a file or the keyring cannot be used; nothing was changed.
     """
     if given is not None:
         return given
     randomness = SystemRandomness()
-    lock, store = await asyncio.to_thread(_open_store, config, randomness)
+    directory = str(config.data_dir)
+    store = await asyncio.to_thread(_open_store, config, randomness)
     clock = SystemClock()
     provider = HttpProvider(config, clock=clock)
     transport = WebSocketTransport(config, locate=lambda again: provider.sync_url(again=again))
@@ -61,12 +74,23 @@ async def open_parts(config: AppConfig, given: Parts | None) -> Parts:
     async def aclose() -> None:
         await provider.aclose()
         await asyncio.to_thread(store.close)
-        lock.release()
 
-    return Parts(clock, randomness, store, provider, transport, aclose)
+    def watch_store(notice: Callable[[], None]) -> Callable[[], None]:
+        return Watcher(directory, STORE_FILE, notice).close
+
+    return Parts(
+        clock=clock,
+        randomness=randomness,
+        store=store,
+        locks=locks.FileRefreshLocks(directory),
+        watch_store=watch_store,
+        provider=provider,
+        transport=transport,
+        aclose=aclose,
+    )
 
 
-def _open_store(config: AppConfig, randomness: Randomness) -> tuple[locks.HeldLock, SessionStore]:
+def _open_store(config: AppConfig, randomness: Randomness) -> SessionStore:
     directory = Path(config.data_dir)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,15 +101,14 @@ def _open_store(config: AppConfig, randomness: Randomness) -> tuple[locks.HeldLo
             why=error.strerror or type(error).__name__,
             remedy="Give a directory that this program may write to",
         ) from error
-    with contextlib.ExitStack() as undo:
-        lock = locks.hold_directory(str(directory))
-        undo.callback(lock.release)
+    lock = locks.hold_directory(str(directory))  # two that make it at once would make two keys
+    try:
         scope = f"{config.base_url} {config.app_id}"
-        store = SessionStore(
+        return SessionStore(
             directory, scope=scope, key_storage=config.key_storage, randomness=randomness
         )
-        undo.pop_all()
-        return lock, store
+    finally:
+        lock.release()
 
 
 async def open_replica_file(

@@ -16,8 +16,9 @@ from typing import Protocol, TypeVar
 from syncauth.errors import StorageError, SyncAuthError
 from syncauth.interfaces import Acknowledged, Replica
 from syncauth.sansio import effects, inputs
-from syncauth.sansio.inputs import Input, ReplicaState
+from syncauth.sansio.inputs import Input
 from syncauth.sansio.messages import Changes, Checkpoint
+from syncauth.sansio.records import ReplicaState
 
 _Result = TypeVar("_Result")
 

@@ -17,13 +17,8 @@ from syncauth.errors import InvalidMessage, SyncAuthError
 from syncauth.interfaces import ConnectionLost, SyncSocket, SyncTransport
 from syncauth.sansio import messages
 from syncauth.sansio.effects import OpenSocket
-from syncauth.sansio.inputs import (
-    Input,
-    MessageReceived,
-    ReplicaState,
-    SocketLost,
-    SocketOpened,
-)
+from syncauth.sansio.inputs import Input, MessageReceived, SocketLost, SocketOpened
+from syncauth.sansio.records import ReplicaState
 
 PROTOCOL_ERROR: Final = 1002
 GOING_AWAY: Final = 1001

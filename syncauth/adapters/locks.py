@@ -4,12 +4,15 @@ Locks between processes: the one door to `filelock`.
 A lock is a file of its own beside what it guards, never the guarded file itself: opening and
 closing a database file a second time in a process drops SQLite's own locks on it. The kernel frees
 a lock when its process dies, however it dies; no lock ever ends by time. This module must never
-wait for a lock, and never remove a lock file: another process may be about to lock it.
+remove a lock file: another process may be about to lock it. It waits for one lock alone, that of a
+data directory, which is held while its credential store is opened.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
@@ -19,7 +22,15 @@ from syncauth.errors import FileInUse, StorageError
 DIRECTORY_LOCK: Final = "syncauth.lock"
 """The name of the lock file inside a data directory."""
 
+LOCKS: Final = "locks"
+"""The directory of the users' refresh locks inside a data directory."""
+
+OPENING_SECONDS: Final = 60.0
+"""How long the store of a data directory may take to be opened by others, in seconds."""
+
 _OWNER_ONLY: Final = 0o600
+_DIRECTORY_MODE: Final = 0o700
+_HASH_DIGITS: Final = 32
 
 
 class HeldLock:
@@ -50,17 +61,44 @@ def hold_file(path: str) -> HeldLock:
     return _hold(f"{path}.lock", path)
 
 
-def hold_directory(path: str) -> HeldLock:
-    """Take the lock of a data directory, which must be there, without waiting.
+def hold_directory(path: str, seconds: float = OPENING_SECONDS) -> HeldLock:
+    """Take the lock of a data directory, which must be there; blocks while others open its store.
 
     Raises:
-        FileInUse: another process or another App in this one holds it.
+        FileInUse: another process or another App in this one holds it for so many seconds.
         StorageError: the lock file cannot be made or locked here.
     """
-    return _hold(os.path.join(path, DIRECTORY_LOCK), path)  # noqa: PTH118 - a path stays a str
+    return _hold(os.path.join(path, DIRECTORY_LOCK), path, seconds)  # noqa: PTH118 - a path stays a str
 
 
-def _hold(lock_file: str, guarded: str) -> HeldLock:
+class FileRefreshLocks:
+    """The `RefreshLocks` of one data directory, which must be there."""
+
+    def __init__(self, directory: str) -> None:
+        """Touch nothing yet."""
+        self._directory = Path(directory) / LOCKS
+
+    def try_hold(self, user_id: str) -> HeldLock | None:
+        """Take the user's lock without waiting; None if another process or App holds it.
+
+        The file's name is a hash: an id of a foreign issuer is never a path.
+        """
+        name = hashlib.sha256(user_id.encode()).hexdigest()[:_HASH_DIGITS]
+        try:
+            self._directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+            return _hold(str(self._directory / f"{name}.refresh"), str(self._directory))
+        except FileInUse:
+            return None
+        except OSError as error:
+            raise StorageError(
+                "the directory of the locks cannot be made",
+                path=str(self._directory),
+                why=error.strerror or str(error),
+                remedy="Use a local directory that this user may write to",
+            ) from error
+
+
+def _hold(lock_file: str, guarded: str, seconds: float = 0.0) -> HeldLock:
     directory = os.path.dirname(lock_file)  # noqa: PTH120 - as above
     if directory and not os.path.isdir(directory):  # noqa: PTH112 - filelock would make it, for all to read
         raise StorageError(
@@ -73,7 +111,7 @@ def _hold(lock_file: str, guarded: str) -> HeldLock:
     # one outlives its process.
     lock = FileLock(lock_file, thread_local=False, mode=_OWNER_ONLY, fallback_to_soft=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=seconds)
     except Timeout:
         raise FileInUse(
             "another App or process has this open",

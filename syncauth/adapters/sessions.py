@@ -8,10 +8,7 @@ erase a user is to erase that key, with secure_delete and a truncated log. This 
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,56 +16,33 @@ from typing import Any, Final
 
 import msgspec
 
-from syncauth.adapters.keys import KEY_BYTES, Keys, WrongKey, find_keys, seal, unseal
+from syncauth.adapters.keys import Keys, WrongKey, find_keys
+from syncauth.adapters.sessions_rows import read_user, write_profile
 from syncauth.adapters.sessions_schema import BUSY_SECONDS, damaged, open_sessions, storage_errors
+from syncauth.adapters.sessions_vault import Vault
 from syncauth.interfaces import Randomness, StaleWrite
-from syncauth.models import (
-    Identity,
-    Profile,
-    ReloginReason,
-    Secret,
-    SessionState,
-    TokenPair,
-)
+from syncauth.models import Secret, SessionState, TokenPair
 from syncauth.sansio import effects
-from syncauth.sansio.effects import StoreWrite
-from syncauth.sansio.inputs import StoredUser
+from syncauth.sansio.effects import StoreWrite, Transition
+from syncauth.sansio.records import StoredUser
 
+STORE_FILE: Final = "sessions.db"
 _NAME_BYTES: Final = 16
-UNREADABLE: Final = ReloginReason.TOKENS_UNREADABLE.value
-
-
-class _Row(msgspec.Struct, frozen=True):
-    """What a row of `users` holds if nobody else has written to it."""
-
-    user_id: str
-    device_id: str
-    state: str
-    epoch: int
-    current: int
-    profile: str
-    received_at: float
-    since: float
-    data_key: bytes | None
-    access: bytes | None
-    refresh: bytes | None
-    life: float | None
-    refresh_id: str | None
-    episode: str | None
-    reason: str | None
+HISTORY_ROWS: Final = 1000
+"""How many moves of sessions are kept, of all users together."""
 
 
 class SessionStore:
-    """The `CredentialStore` of one data directory; the caller holds the directory's lock."""
+    """The `CredentialStore` of one data directory, which several processes may have open."""
 
     def __init__(
         self, directory: Path, *, scope: str, key_storage: str, randomness: Randomness
     ) -> None:
-        """Open or make the file, and get its keys; blocks.
+        """Open or make the file, and get its keys; blocks. Two processes must not do it at once.
 
         Args:
             directory: the data directory, which exists.
-            scope: what tokens are bound to besides the user: the server and the app.
+            scope: what tokens are bound to besides the user: the issuer and the app.
             key_storage: the setting of `AppConfig`.
             randomness: for keys, nonces and names.
 
@@ -76,12 +50,14 @@ class SessionStore:
             KeyringUnavailable: the key cannot be had now; nothing was changed.
             FileTooNew, FileNotOurs, FileCorrupt, FileFull, StorageError: the file cannot be used.
         """
-        self._path = str(directory / "sessions.db")
-        self._scope = scope
+        self._path = str(directory / STORE_FILE)
         self._randomness = randomness
         self._connection = open_sessions(self._path)
         try:
-            self._keys = self._open_keys(directory, key_storage)
+            keys = self._open_keys(directory, key_storage)
+            self.protection = keys.protection
+            self._vault = Vault(keys, scope, randomness)
+            self._version = self._data_version()
         except BaseException:
             self._connection.close()
             raise
@@ -95,11 +71,6 @@ class SessionStore:
                 self._put_meta("name", fresh)
                 self._put_meta("protection", keys.protection)
         return keys
-
-    @property
-    def protection(self) -> str:
-        """Where the store key lives: "keyring", "key file" or "memory"."""
-        return self._keys.protection
 
     def close(self) -> None:
         """Close the file; idempotent."""
@@ -116,50 +87,23 @@ class SessionStore:
             self.finish_erasing()
         with storage_errors(self._path):
             rows = self._connection.execute("SELECT * FROM users ORDER BY user_id").fetchall()
-        try:
-            return [self._user(row) for row in rows]
-        except (ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
-            raise damaged(self._path, "a user's row cannot be read") from error
+        return [self._read(row) for row in rows]
 
-    def _user(self, row: sqlite3.Row) -> StoredUser:
-        msgspec.convert(dict(row), _Row)
-        stored: dict[str, Any] = json.loads(row["profile"])
-        identities = tuple(Identity(*each) for each in stored["identities"])
-        profile = Profile(stored["user_type"], identities, stored["data"])
-        state, tokens = SessionState(row["state"]), None
-        episode, reason, since = row["episode"], row["reason"], row["since"]
-        try:
-            tokens = self._tokens(row)
-            if state is SessionState.ACTIVE and (tokens is None or row["life"] is None):
-                message = "a session without tokens or their life"
-                raise ValueError(message)
-        except WrongKey:
-            state, reason, since = SessionState.REFRESH_EXPIRED, UNREADABLE, row["received_at"]
-            # The same one each time it is read: an episode is told once.
-            episode = hashlib.sha256(row["data_key"]).hexdigest()[: 2 * _NAME_BYTES]
-        return StoredUser(
-            user_id=row["user_id"],
-            device_id=row["device_id"],
-            state=state,
-            epoch=row["epoch"],
-            current=bool(row["current"]),
-            tokens=tokens,
-            received_at=row["received_at"],
-            refresh_id=row["refresh_id"] if tokens is not None else None,
-            profile=profile,
-            episode=episode,
-            reason=ReloginReason(reason) if reason is not None else None,
-            since=since,
-        )
+    def raise_fence(self, user_id: str) -> tuple[int, StoredUser | None]:
+        """Raise the fencing number of a user, whose refresh lock the caller holds, and read the user."""
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE users SET fence = fence + 1 WHERE user_id = ?", (user_id,)
+            )
+            row = self._row(user_id)
+        return (0, None) if row is None else (int(row["fence"]), self._read(row))
 
-    def _tokens(self, row: sqlite3.Row) -> TokenPair | None:
-        if row["data_key"] is None:
-            return None
-        user = row["user_id"]
-        key = self._unwrap(user, row["data_key"])
-        access = unseal(key, row["access"], self._bound(user, "access"))
-        refresh = unseal(key, row["refresh"], self._bound(user, "refresh"))
-        return TokenPair(Secret(access), Secret(refresh), row["life"])
+    def changed(self) -> bool:
+        """Tell whether another process has written since this was last asked."""
+        with storage_errors(self._path):
+            version = self._data_version()
+        before, self._version = self._version, version
+        return version != before
 
     def waiting_revocations(self) -> Sequence[tuple[int, Secret]]:
         """Read the refresh tokens that wait to be revoked, each with its number."""
@@ -169,69 +113,84 @@ class SessionStore:
         found = []
         for number, token in sealed:
             with contextlib.suppress(WrongKey):  # of a key that is gone: nobody can send it
-                opened = unseal(self._keys.revocation, token, self._bound("", "revocation"))
-                found.append((int(number), Secret(opened)))
+                found.append((int(number), self._vault.open_revocation(token)))
         return found
+
+    def waiting_removals(self) -> Sequence[str]:
+        """Read the users who were removed and whose files are still to be deleted."""
+        with storage_errors(self._path):
+            rows = self._connection.execute("SELECT user_id FROM removals ORDER BY user_id")
+            return [str(user_id) for (user_id,) in rows]
+
+    def history(self, user_id: str | None = None) -> Sequence[Transition]:
+        """Read the moves of sessions that are kept, oldest first, of one user or of all."""
+        with storage_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT user_id, at, before, after, trigger, reason FROM history"
+                " WHERE ?1 IS NULL OR user_id = ?1 ORDER BY id",
+                (user_id,),
+            ).fetchall()
+        return [
+            Transition(user, at, SessionState(before), SessionState(after), trigger, reason)
+            for user, at, before, after, trigger, reason in rows
+        ]
+
+    def _read(self, row: sqlite3.Row) -> StoredUser:
+        try:
+            return read_user(row, self._vault)
+        except (ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
+            raise damaged(self._path, "a user's row cannot be read") from error
 
     # --- writing -----------------------------------------------------------------------------------
 
-    def commit(self, writes: Sequence[StoreWrite]) -> None:
+    def commit(self, writes: Sequence[StoreWrite], history: Sequence[Transition] = ()) -> None:
         """Make all writes durable in one transaction, or none; see the interface."""
         with self._transaction():
             for write in writes:
                 self._write(write)
+            if history:
+                self._keep(history)
 
-    def _write(self, write: StoreWrite) -> None:
+    def _write(self, write: StoreWrite) -> None:  # noqa: C901 - one case for each write
         match write:
             case effects.PutLogin():
                 self._put_login(write)
             case effects.PutMark():
-                self._expect(write.user_id, write.epoch, write.refresh_token)
+                self._expect(write.user_id, write.epoch, write.refresh_token, write.fence)
                 self._update(write.user_id, refresh_id=write.refresh_id)
             case effects.PutTokens():
-                self._expect(write.user_id, write.epoch, write.replaces)
-                sealed = self._sealed(write.user_id, write.tokens)
-                self._update(
-                    write.user_id, received_at=write.received_at, refresh_id=None, **sealed
-                )
+                self._put_tokens(write)
             case effects.PutExpired():
-                self._expect(write.user_id, write.epoch, write.replaces)
-                self._erase(write.user_id)
-                self._update(
-                    write.user_id,
-                    state=SessionState.REFRESH_EXPIRED.value,
-                    episode=write.episode,
-                    reason=write.reason.value,
-                    since=write.since,
-                )
+                self._put_expired(write)
             case effects.PutLogout():
                 self._put_logout(write)
+            case effects.PutCurrent():
+                self._connection.execute(
+                    "UPDATE users SET current = (user_id IS ?)", (write.user_id,)
+                )
+            case effects.PutProfile():
+                self._update(write.user_id, profile=write_profile(write.profile))
+            case effects.PutRemoval():
+                self._put_removal(write)
+            case effects.DropRemoval():
+                self._execute("DELETE FROM removals WHERE user_id = ?", write.user_id)
             case effects.PutRevocation():
                 self._put_revocation(write.refresh_token)
             case effects.DropRevocation():
-                self._connection.execute(
-                    "DELETE FROM revocations WHERE id = ?", (write.revocation,)
-                )
+                self._execute("DELETE FROM revocations WHERE id = ?", write.revocation)
                 self._put_meta("erasing", "1")
 
     def _put_login(self, write: effects.PutLogin) -> None:
         login = write.login
         older = self._row(login.user_id)
         if older is not None:
-            with contextlib.suppress(WrongKey):
-                tokens = self._tokens(older)
-                if tokens is not None and tokens.refresh != login.tokens.refresh:
-                    self._put_revocation(tokens.refresh)
-        profile = {
-            "user_type": login.profile.user_type,
-            "identities": [[each.id, each.provider_type] for each in login.profile.identities],
-            "data": login.profile.data,
-        }
-        self._connection.execute("UPDATE users SET current = 0")
-        self._connection.execute(
+            self._revoke_later(older, unless=login.tokens.refresh)
+        self._execute("UPDATE users SET current = 0")
+        self._execute("DELETE FROM removals WHERE user_id = ?", login.user_id)
+        self._execute(
             "INSERT INTO users (user_id, device_id, state, epoch, profile, received_at)"
             " VALUES (?, '', '', 0, '', 0) ON CONFLICT (user_id) DO NOTHING",
-            (login.user_id,),
+            login.user_id,
         )
         self._update(
             login.user_id,
@@ -239,13 +198,37 @@ class SessionStore:
             state=SessionState.ACTIVE.value,
             epoch=write.epoch,
             current=1,
-            profile=json.dumps(profile),
+            profile=write_profile(login.profile),
             received_at=write.received_at,
+            refresh_ends_at=_ends_at(login.tokens, write.received_at),
             refresh_id=None,
             episode=None,
             reason=None,
             since=0.0,
-            **self._sealed(login.user_id, login.tokens),
+            **self._vault.sealed(login.user_id, login.tokens),
+        )
+
+    def _put_tokens(self, write: effects.PutTokens) -> None:
+        row = self._expect(write.user_id, write.epoch, write.replaces, write.fence)
+        rotated = write.tokens.refresh != write.replaces
+        ends = _ends_at(write.tokens, write.received_at) if rotated else row["refresh_ends_at"]
+        self._update(
+            write.user_id,
+            received_at=write.received_at,
+            refresh_ends_at=ends,
+            refresh_id=None,
+            **self._vault.sealed(write.user_id, write.tokens),
+        )
+
+    def _put_expired(self, write: effects.PutExpired) -> None:
+        self._expect(write.user_id, write.epoch, write.replaces, write.fence)
+        self._erase(write.user_id)
+        self._update(
+            write.user_id,
+            state=SessionState.REFRESH_EXPIRED.value,
+            episode=write.episode,
+            reason=write.reason.value,
+            since=write.since,
         )
 
     def _put_logout(self, write: effects.PutLogout) -> None:
@@ -253,10 +236,7 @@ class SessionStore:
         if row is None:
             raise StaleWrite
         if not write.forget:
-            with contextlib.suppress(WrongKey):
-                tokens = self._tokens(row)
-                if tokens is not None:
-                    self._put_revocation(tokens.refresh)
+            self._revoke_later(row)
         self._erase(write.user_id)
         self._update(
             write.user_id,
@@ -268,45 +248,63 @@ class SessionStore:
             since=0.0,
         )
 
-    def _put_revocation(self, token: Secret) -> None:
-        bound = self._bound("", "revocation")
-        sealed = seal(self._keys.revocation, token.reveal(), bound, self._randomness)
-        self._connection.execute("INSERT INTO revocations (refresh) VALUES (?)", (sealed,))
+    def _put_removal(self, write: effects.PutRemoval) -> None:
+        row = self._row(write.user_id)
+        if row is not None and not write.forget:
+            self._revoke_later(row)
+        self._execute("DELETE FROM users WHERE user_id = ?", write.user_id)
+        self._execute("INSERT OR IGNORE INTO removals (user_id) VALUES (?)", write.user_id)
+        self._put_meta("erasing", "1")
 
-    def _expect(self, user_id: str, epoch: int, refresh: Secret) -> None:
-        """Compare before setting; raises `StaleWrite`."""
+    def _revoke_later(self, row: sqlite3.Row, unless: Secret | None = None) -> None:
+        """Keep the refresh token of a row to be revoked, if it can be read and is another one."""
+        with contextlib.suppress(WrongKey):
+            tokens = self._vault.opened(_columns(row))
+            if tokens is not None and tokens.refresh != unless:
+                self._put_revocation(tokens.refresh)
+
+    def _put_revocation(self, token: Secret) -> None:
+        sealed = self._vault.seal_revocation(token)
+        self._execute("INSERT INTO revocations (refresh) VALUES (?)", sealed)
+
+    def _keep(self, history: Sequence[Transition]) -> None:
+        self._connection.executemany(
+            "INSERT INTO history (user_id, at, before, after, trigger, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    move.user_id,
+                    move.at,
+                    move.before.value,
+                    move.after.value,
+                    move.trigger,
+                    move.reason,
+                )
+                for move in history
+            ],
+        )
+        self._execute(
+            "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", HISTORY_ROWS
+        )
+
+    def _expect(self, user_id: str, epoch: int, refresh: Secret, fence: int | None) -> sqlite3.Row:
+        """Compare before setting, and return the row; raises `StaleWrite`."""
         row = self._row(user_id)
-        if row is None or row["epoch"] != epoch:
+        if row is None or row["epoch"] != epoch or fence not in (None, row["fence"]):
             raise StaleWrite
         try:
-            tokens = self._tokens(row)
+            tokens = self._vault.opened(_columns(row))
         except WrongKey as error:
             raise StaleWrite from error
         if tokens is None or tokens.refresh != refresh:
             raise StaleWrite
+        return row
 
     def _erase(self, user_id: str) -> None:
         """Erase the data key and what it opens; the log is truncated afterwards."""
         self._update(user_id, data_key=None, access=None, refresh=None, refresh_id=None)
+        self._update(user_id, refresh_life=None, refresh_ends_at=None)
         self._put_meta("erasing", "1")
-
-    def _sealed(self, user_id: str, tokens: TokenPair) -> dict[str, Any]:
-        """Return the columns of a pair, under a fresh data key."""
-        key = self._randomness.token(KEY_BYTES)
-        text = base64.b64encode(key).decode()
-        wrapped = seal(self._keys.store, text, self._bound(user_id, "data key"), self._randomness)
-        pair = {"access": tokens.access, "refresh": tokens.refresh}
-        sealed = {
-            name: seal(key, token.reveal(), self._bound(user_id, name), self._randomness)
-            for name, token in pair.items()
-        }
-        return {"data_key": wrapped, "life": tokens.life, **sealed}
-
-    def _unwrap(self, user_id: str, wrapped: bytes) -> bytes:
-        return base64.b64decode(unseal(self._keys.store, wrapped, self._bound(user_id, "data key")))
-
-    def _bound(self, user_id: str, what: str) -> str:
-        return json.dumps([self._scope, user_id, what])
 
     def _row(self, user_id: str) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._connection.execute(
@@ -316,9 +314,10 @@ class SessionStore:
 
     def _update(self, user_id: str, **columns: Any) -> None:
         terms = ", ".join(f"{name} = ?" for name in columns)
-        self._connection.execute(
-            f"UPDATE users SET {terms} WHERE user_id = ?", (*columns.values(), user_id)
-        )
+        self._execute(f"UPDATE users SET {terms} WHERE user_id = ?", *columns.values(), user_id)
+
+    def _execute(self, statement: str, *values: Any) -> None:
+        self._connection.execute(statement, values)
 
     # --- the file ----------------------------------------------------------------------------------
 
@@ -360,3 +359,16 @@ class SessionStore:
             " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, value),
         )
+
+    def _data_version(self) -> int:
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+
+def _columns(row: sqlite3.Row) -> dict[str, Any]:
+    return {name: row[name] for name in row.keys()}  # noqa: SIM118 - a row iterates over values
+
+
+def _ends_at(tokens: TokenPair, received_at: float) -> float | None:
+    """Return the wall clock at which a refresh token that came then is known to end."""
+    return None if tokens.refresh_life is None else received_at + tokens.refresh_life

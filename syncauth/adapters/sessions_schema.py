@@ -15,7 +15,7 @@ from typing import Final
 
 from syncauth.errors import FileCorrupt, FileFull, FileInUse, FileNotOurs, FileTooNew, StorageError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the layout; a file with a higher one is not touched."""
 
 BUSY_SECONDS: Final = 2.0
@@ -37,14 +37,36 @@ _TABLES: Final = (
         refresh_id TEXT,
         episode TEXT,
         reason TEXT,
-        since REAL NOT NULL DEFAULT 0
+        since REAL NOT NULL DEFAULT 0,
+        fence INTEGER NOT NULL DEFAULT 0,
+        refresh_life REAL,
+        refresh_ends_at REAL
     ) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS revocations (id INTEGER PRIMARY KEY AUTOINCREMENT, refresh BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS removals (user_id TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        user_id TEXT NOT NULL,
+        at REAL NOT NULL,
+        before TEXT NOT NULL,
+        after TEXT NOT NULL,
+        trigger TEXT NOT NULL,
+        reason TEXT
+    )""",
 )
+
+_SINCE_1: Final = (
+    "ALTER TABLE users ADD COLUMN fence INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE users ADD COLUMN refresh_life REAL",
+    "ALTER TABLE users ADD COLUMN refresh_ends_at REAL",
+)
+"""What a file of format 1 lacks."""
 
 
 def open_sessions(path: str) -> sqlite3.Connection:
-    """Open or make the file, for this user of the machine alone; used by one thread at a time.
+    """Open, make or bring up to date the file, for this user of the machine alone.
+
+    The connection is to be used by one thread at a time.
 
     Raises:
         FileTooNew, FileNotOurs, FileCorrupt: it was left as it is.
@@ -63,7 +85,8 @@ def open_sessions(path: str) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("BEGIN IMMEDIATE")
-            for statement in _TABLES:
+            (number,) = connection.execute("PRAGMA user_version").fetchone()
+            for statement in (*(_SINCE_1 if number == 1 else ()), *_TABLES):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             connection.execute("COMMIT")

@@ -21,7 +21,7 @@ from syncauth.replica.schema import read_meta, write_meta
 from syncauth.replica.table import Table
 from syncauth.rows.stamps import make_stamp
 from syncauth.rows.values import equal_to, read_all
-from syncauth.sansio.inputs import Batch
+from syncauth.sansio.records import Batch
 
 
 def batches_after(connection: sqlite3.Connection, after: int) -> list[Batch]:

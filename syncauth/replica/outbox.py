@@ -16,8 +16,8 @@ from syncauth.replica import downloads, oversize, retrying
 from syncauth.replica.schema import read_meta, read_number, write_meta
 from syncauth.replica.sections import Kinds, Reader, Span
 from syncauth.replica.table import Table
-from syncauth.sansio.inputs import Batch
 from syncauth.sansio.messages import digest_of, encode_sections
+from syncauth.sansio.records import Batch
 
 
 def cut(

@@ -21,8 +21,8 @@ from syncauth.replica.acknowledge import acknowledge
 from syncauth.replica.apply import Applier
 from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.state import read_state
-from syncauth.sansio.inputs import Batch, ReplicaState
 from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, Section, decode_sections
+from syncauth.sansio.records import Batch, ReplicaState
 
 
 class FileReplica:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from syncauth.replica import downloads
 from syncauth.replica.table import Table
-from syncauth.sansio.inputs import ReplicaState
 from syncauth.sansio.messages import BatchMark
+from syncauth.sansio.records import ReplicaState
 
 
 def read_state(connection: sqlite3.Connection, tables: Iterable[Table]) -> ReplicaState:

@@ -13,8 +13,8 @@ from msgspec import Struct, field
 
 from syncauth.models import PauseReason, Profile, ReloginReason, Secret, TokenPair
 from syncauth.sansio.effects import Ticket
-from syncauth.sansio.inputs import Batch, ReplicaState
 from syncauth.sansio.messages import Limits
+from syncauth.sansio.records import Batch, ReplicaState
 
 
 class Refresh(Struct, frozen=True):
@@ -22,11 +22,15 @@ class Refresh(Struct, frozen=True):
 
     `refresh_id` is the durable mark, `ticket` the request that is out, `started_at` when the last
     one started, `retry_at` when the next is due (all monotonic seconds); `doubtful` counts answers
-    that only something in between gives, since `doubtful_since`.
+    that only something in between gives, since `doubtful_since`. `fence` is the fencing number
+    while the lock of this user's refreshes is held here; `maybe_sent` says that the issuer may have
+    had the token with this refresh id already.
     """
 
     refresh_id: str | None = None
     ticket: Ticket | None = None
+    fence: int | None = None
+    maybe_sent: bool = False
     started_at: float | None = None
     retry_at: float | None = None
     attempts: int = 0
@@ -73,6 +77,13 @@ class Link(Struct, frozen=True):
     retry_after: float | None = None
 
 
+class TokenWaiter(Struct, frozen=True):
+    """A verb that waits for an access token until a monotonic second."""
+
+    request: int
+    until: float
+
+
 class SyncWaiter(Struct, frozen=True):
     """A `wait_synced` that waits for answer `needed` of this link, or the first of the next."""
 
@@ -85,9 +96,11 @@ class Account(Struct, frozen=True):
     """One user's data.
 
     `received_at` is the monotonic second at which the pair came; `rejected` says that the server
-    did not take the access token. `working` counts effects on the replica that are not answered;
-    `written` says that there may be changes to cut, `uncounted` that `replica` does not know of
-    them. `when_stopped` are verbs to be settled once sync has stopped.
+    did not take the access token. `refresh_ends_at` is the wall clock at which the refresh token is
+    known to end, `warn_at` the monotonic second at which the app is to be told. `working` counts
+    effects on the replica that are not answered; `written` says that there may be changes to cut,
+    `uncounted` that `replica` does not know of them. `when_stopped` are verbs to be settled once
+    sync has stopped.
     """
 
     user_id: str
@@ -98,6 +111,9 @@ class Account(Struct, frozen=True):
     tokens: TokenPair | None = None
     received_at: float = 0.0
     rejected: bool = False
+    refresh_ends_at: float | None = None
+    warn_at: float | None = None
+    removed: bool = False
     online: bool = True
     refresh: Refresh = field(default_factory=Refresh)
     episode: Episode | None = None
@@ -111,6 +127,7 @@ class Account(Struct, frozen=True):
     uncounted: bool = False
     uploading: bool = False
     waiters: tuple[SyncWaiter, ...] = ()
+    token_waiters: tuple[TokenWaiter, ...] = ()
     when_stopped: tuple[int, ...] = ()
     last_error: str | None = None
 

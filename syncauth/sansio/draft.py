@@ -17,8 +17,8 @@ from syncauth.events import ConnectionChanged, Event, SessionChanged
 from syncauth.models import ConnectionState, SessionState
 from syncauth.sansio.accounts import Account, Link, Refresh
 from syncauth.sansio.connection import CONNECTION_TABLE, ConnectionTrigger
-from syncauth.sansio.effects import Effect, StoreWrite, Ticket
-from syncauth.sansio.inputs import Moment, ReplicaState
+from syncauth.sansio.effects import Effect, StoreWrite, Ticket, Transition
+from syncauth.sansio.records import Moment, ReplicaState
 from syncauth.sansio.session import SESSION_TABLE, SessionTrigger
 
 Moves = tuple[SessionTrigger | ConnectionTrigger, ...]
@@ -32,6 +32,7 @@ class Output:
     writes: list[StoreWrite] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    history: list[Transition] = field(default_factory=list)
     dropped: int = 0
 
     def new_request(self) -> int:
@@ -60,10 +61,10 @@ class Draft:
         self.output = output
         self.moves: Moves = ()
 
-    def fire(self, trigger: SessionTrigger | ConnectionTrigger) -> None:
+    def fire(self, trigger: SessionTrigger | ConnectionTrigger, reason: str | None = None) -> None:
         """Move one of the machines and tell the app if the state is another one.
 
-        Raises `InvalidState`.
+        `reason` goes into the history of the session. Raises `InvalidState`.
         """
         self.moves = (*self.moves, trigger)
         at, user = self.now.wall, self.account.user_id
@@ -71,6 +72,8 @@ class Draft:
             before, self.session = self.session, SESSION_TABLE.target_of(self.session, trigger)
             if before is not self.session:
                 self.tell(SessionChanged(user, at, before, self.session, trigger.value))
+                move = Transition(user, at, before, self.session, trigger.value, reason)
+                self.output.history.append(move)
             return
         was, self.connection = self.connection, CONNECTION_TABLE.target_of(self.connection, trigger)
         if was is not self.connection:

@@ -3,7 +3,8 @@ What the engine can ask for: writes to the credential store first, then effects 
 
 A `StoreWrite` is durable before anything else of its decision happens; all writes of one decision
 are one transaction. Every write that changes tokens is a compare-and-set on epoch and on the
-refresh token that it replaces. An effect that has an answer carries a `Ticket`; the answer brings
+refresh token that it replaces; one that belongs to a refresh compares the fencing number as well,
+which whoever takes the user's refresh lock raises. An effect that has an answer carries a `Ticket`; the answer brings
 it back, and one that is no longer current is dropped before it reaches a machine (I7). This
 vocabulary is closed; it has no behaviour.
 """
@@ -14,7 +15,15 @@ from dataclasses import dataclass
 
 from syncauth.errors import SyncAuthError
 from syncauth.events import ReloginRequired
-from syncauth.models import Credentials, Login, ReloginReason, Secret, TokenPair
+from syncauth.models import (
+    Credentials,
+    Login,
+    Profile,
+    ReloginReason,
+    Secret,
+    SessionState,
+    TokenPair,
+)
 from syncauth.sansio.messages import BatchResult, Changes, Checkpoint, ClientMessage
 
 
@@ -54,6 +63,7 @@ class PutMark:
     epoch: int
     refresh_token: Secret
     refresh_id: str
+    fence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,7 @@ class PutTokens:
     replaces: Secret
     tokens: TokenPair
     received_at: float
+    fence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,7 @@ class PutExpired:
     episode: str
     reason: ReloginReason
     since: float
+    fence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,39 @@ class PutLogout:
     user_id: str
     epoch: int
     forget: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutCurrent:
+    """Make this user the current one; None for nobody."""
+
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutProfile:
+    """Keep what the server told of the user."""
+
+    user_id: str
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class PutRemoval:
+    """Forget the user: erase tokens and row, and note that its file is to be deleted.
+
+    Unless `forget`, the refresh token moves to the revocations in the same commit.
+    """
+
+    user_id: str
+    forget: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropRemoval:
+    """The user's file is deleted."""
+
+    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +151,34 @@ class DropRevocation:
 
 
 StoreWrite = (
-    PutLogin | PutMark | PutTokens | PutExpired | PutLogout | PutRevocation | DropRevocation
+    PutLogin
+    | PutMark
+    | PutTokens
+    | PutExpired
+    | PutLogout
+    | PutCurrent
+    | PutProfile
+    | PutRemoval
+    | DropRemoval
+    | PutRevocation
+    | DropRevocation
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One move of a session, for the history: from where to where, by what, and why.
+
+    `at` is the wall clock; `reason` a word of `ReloginReason` where there is one. It is kept beside
+    the writes of a decision and never keeps them from being made.
+    """
+
+    user_id: str
+    at: float
+    before: SessionState
+    after: SessionState
+    trigger: str
+    reason: str | None = None
 
 
 # --- effects: tokens -----------------------------------------------------------------------------
@@ -122,6 +193,23 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldRefresh:
+    """Take the lock of this user's refreshes, which one process at a time has, and then look again.
+
+    Answered by `RefreshHeld`, or `RefreshNotHeld` if the store failed; `EndRefresh` gives it back.
+    """
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class EndRefresh:
+    """Give the lock of a refresh back: what came of it is durable."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRefresh:
     """Send one refresh request; answered by `RefreshAnswered`."""
 
@@ -133,11 +221,6 @@ class RequestRefresh:
 @dataclass(frozen=True, slots=True)
 class RevokeWaiting:
     """Revoke what waits in the store's revocations; each answered by `RevokeAnswered`."""
-
-
-@dataclass(frozen=True, slots=True)
-class RereadSessions:
-    """Read the store again, since another process wrote to it; answered by `SessionsReread`."""
 
 
 # --- effects: the sync socket --------------------------------------------------------------------
@@ -234,10 +317,10 @@ class CallReloginHook:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Give a verb of the app that waits its result: nothing, a user id, or the error to raise."""
+    """Give a verb of the app that waits its result: nothing, a user id or token, or the error to raise."""
 
     request: int
-    user_id: str | None = None
+    result: str | Secret | None = None
     error: SyncAuthError | None = None
 
 
@@ -248,9 +331,10 @@ class FinishErasing:
 
 Effect = (
     Authenticate
+    | HoldRefresh
+    | EndRefresh
     | RequestRefresh
     | RevokeWaiting
-    | RereadSessions
     | OpenSocket
     | Send
     | CloseSocket

@@ -21,63 +21,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from syncauth.errors import NotLoggedInError, SyncAuthError
 from syncauth.events import Event
-from syncauth.models import ConnectionState, Login, PauseReason, SessionState, Status
+from syncauth.models import ConnectionState, PauseReason, SessionState, Status
 from syncauth.sansio import (
-    backoff,
     flow_rules,
     hook_rules,
     inputs,
     link_rules,
+    login_rules,
+    refresh_rules,
     session_rules,
-    start_rules,
+    token_rules,
     user_rules,
 )
 from syncauth.sansio.accounts import Account
 from syncauth.sansio.connection import CONNECTION_TABLE, ConnectionTrigger
-from syncauth.sansio.draft import Draft, Output
-from syncauth.sansio.effects import (
-    Authenticate,
-    DropRevocation,
-    Effect,
-    PutRevocation,
-    RevokeWaiting,
-    Settle,
-    StoreWrite,
-)
-from syncauth.sansio.inputs import Input, Moment
+from syncauth.sansio.draft import Draft
+from syncauth.sansio.effects import Effect, EndRefresh, RevokeWaiting, StoreWrite, Transition
+from syncauth.sansio.inputs import Input
+from syncauth.sansio.records import Moment
+from syncauth.sansio.roster import Common, Roster, Seat
 from syncauth.sansio.session import SESSION_TABLE, SessionTrigger
 from syncauth.sansio.statemachine import StateMachine
 
-
-class Common(Struct, frozen=True):
-    """What belongs to no single user."""
-
-    logins: frozenset[int] = frozenset()
-    hook_registered: bool = False
-    revoke_at: float | None = None
-    revoke_attempts: int = 0
-    next_request: int = 0
-    dropped: int = 0
+DAY_SECONDS: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows from one input; `drafts` and `common` are for `Engine.adopt` alone."""
+    """What follows from one input; `drafts` and `common` are for `Engine.adopt` alone.
+
+    `history` is kept beside the writes, if that can be done.
+    """
 
     writes: tuple[StoreWrite, ...]
     effects: tuple[Effect, ...]
     events: tuple[Event, ...]
+    history: tuple[Transition, ...]
     drafts: tuple[Draft, ...]
     common: Common
 
 
-class Seat:
-    """One user's place in the engine: the data and the two machines."""
+class _Seat:
+    """One user's place: the data and the two machines."""
 
     def __init__(self, account: Account, session: SessionState) -> None:
         """Start with the session in a state and the connection stopped."""
@@ -91,10 +77,16 @@ class Seat:
 class Engine:
     """Decides for all users of one App; see the module for the order in which it is to be used."""
 
-    def __init__(self) -> None:
-        """Start with nobody; the first input is `Started`."""
+    def __init__(self, *, repeat_safe: bool = True, warn_before: float = 3 * DAY_SECONDS) -> None:
+        """Start with nobody; the first input is `Started`.
+
+        `repeat_safe` is the identity provider's; `warn_before` how many seconds before the known
+        end of a refresh token the app is told.
+        """
         self._seats: dict[str, Seat] = {}
         self._common = Common()
+        self._repeat_safe = repeat_safe
+        self._warn_before = warn_before
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -105,7 +97,7 @@ class Engine:
 
     def accounts(self) -> tuple[Account, ...]:
         """Return all accounts as they are."""
-        return tuple(seat.account for seat in self._seats.values())
+        return tuple(seat.account for seat in self._seats.values() if not seat.account.removed)
 
     def session(self, user_id: str) -> SessionState:
         """Return the state of a user's session; `logged_out` for one who was never seen."""
@@ -120,7 +112,7 @@ class Engine:
             session=seat.session.state,
             connection=seat.connection.state,
             paused=account.paused,
-            request_out=account.refresh.ticket is not None,
+            request_out=account.refresh.fence is not None,
             online=account.online,
             pending=account.pending,
             in_flight=replica.in_flight_changes if replica else 0,
@@ -133,7 +125,8 @@ class Engine:
         """Return the monotonic second at which `DeadlineReached` is wanted, or None."""
         times = [self._common.revoke_at]
         for seat in self._seats.values():
-            times.append(session_rules.refresh_due_at(seat.account, seat.session.state))
+            times.append(refresh_rules.due_at(seat.account, seat.session.state))
+            times += (token_rules.due_at(seat.account), seat.account.warn_at)
             if seat.connection.state is ConnectionState.BACKING_OFF:
                 times.append(seat.account.connect_at)
         return min((time for time in times if time is not None), default=None)
@@ -142,7 +135,8 @@ class Engine:
 
     def decide(self, happening: Input, now: Moment) -> Decision:
         """Return what follows from this input, changing nothing."""
-        return _Deciding(self._seats, self._common, now).decide(happening)
+        roster = Roster(self._seats, self._common, now)
+        return _Deciding(roster, self._repeat_safe, self._warn_before).decide(happening)
 
     def adopt(self, decision: Decision) -> None:
         """Make a decision true; its writes are durable by now."""
@@ -151,156 +145,135 @@ class Engine:
             user = draft.account.user_id
             seat = self._seats.get(user)
             if seat is None:
-                seat = self._seats[user] = Seat(draft.account, draft.started_in)
+                seat = self._seats[user] = _Seat(draft.account, draft.started_in)
             seat.account = draft.account
             for trigger in draft.moves:
                 if isinstance(trigger, SessionTrigger):
                     seat.session.fire(trigger)
                 else:
                     seat.connection.fire(trigger)
+            if draft.account.removed and draft.account.sync_stopped:
+                del self._seats[user]
 
 
 class _Deciding:
-    """One call of `Engine.decide`: the drafts it has opened so far."""
+    """One call of `Engine.decide`."""
 
-    def __init__(self, seats: dict[str, Seat], common: Common, now: Moment) -> None:
-        self._seats = seats
-        self._common = common
-        self._now = now
-        self._output = Output(common.next_request)
-        self._drafts: dict[str, Draft] = {}
+    def __init__(self, roster: Roster, repeat_safe: bool, warn_before: float) -> None:  # noqa: FBT001 - handed on
+        self._roster = roster
+        self._repeat_safe = repeat_safe
+        self._warn_before = warn_before
 
     def decide(self, happening: Input) -> Decision:
         self._dispatch(happening)
-        for draft in self._drafts.values():
+        roster, output = self._roster, self._roster.output
+        for draft in roster.drafts.values():
+            self._plan_warning(draft, happening)
             self._couple(draft)
             flow_rules.pump(draft)
             flow_rules.keep_count(draft)
-            hook_rules.after_stop(draft, hook_registered=self._common.hook_registered)
-        output = self._output
-        common = replace(
-            self._common,
-            next_request=output.next_request,
-            dropped=self._common.dropped + output.dropped,
-        )
+            token_rules.settle(draft)
+            hook_rules.after_stop(draft, hook_registered=roster.common.hook_registered)
+        dropped = roster.common.dropped + output.dropped
+        roster.change(next_request=output.next_request, dropped=dropped)
         return Decision(
             tuple(output.writes),
             tuple(output.effects),
             tuple(output.events),
-            tuple(self._drafts.values()),
-            common,
+            tuple(output.history),
+            tuple(roster.drafts.values()),
+            roster.common,
         )
 
     def _dispatch(self, happening: Input) -> None:  # noqa: C901 - one case for each input
+        roster = self._roster
         match happening:
             case inputs.Started():
-                self._started(happening)
+                login_rules.started(roster, happening)
             case inputs.LogInRequested():
-                self._log_in(happening)
+                login_rules.log_in(roster, happening)
             case inputs.LogInAnswered():
-                self._login_answered(happening)
+                login_rules.login_answered(roster, happening)
             case inputs.LogOutRequested():
-                self._log_out(happening)
+                login_rules.log_out(roster, happening)
+            case inputs.SwitchRequested():
+                login_rules.switch(roster, happening)
             case inputs.RequestCancelled():
                 self._cancelled(happening.request)
             case inputs.SessionsReread():
-                self._reread(happening)
+                login_rules.reread(roster, happening)
             case inputs.HookRegistered():
-                self._common = replace(self._common, hook_registered=True)
-                self._all()
+                roster.change(hook_registered=True)
+                roster.all()
             case inputs.NetworkChanged():
-                for draft in self._all():
-                    user_rules.network_is_back(draft)
-                    user_rules.act_on_time(draft)
+                self._network_changed()
             case inputs.DeadlineReached():
                 self._deadline()
+            case inputs.ClockJumped():
+                self._clock_jumped(happening.seconds)
             case inputs.RevokeAnswered():
-                self._revoke_answered(happening)
+                login_rules.revoke_answered(roster, happening)
+            case inputs.RefreshHeld():
+                if not login_rules.refresh_held(roster, happening):
+                    roster.output.effects.append(EndRefresh(happening.ticket))
+            case inputs.RefreshAnswered():
+                self._refresh_answered(happening)
             case _:
-                user_rules.decide(self._draft(inputs.user_of(happening)), happening)
+                self._of_user(happening)
 
-    # --- what concerns more than one user --------------------------------------------------------
+    def _of_user(self, happening: inputs.UserInput) -> None:
+        user = inputs.user_of(happening)
+        if self._roster.known(user):
+            user_rules.decide(self._roster.draft(user), happening)
+        else:  # it was removed meanwhile
+            self._roster.output.dropped += 1
 
-    def _started(self, started: inputs.Started) -> None:
-        for stored in started.users:
-            account = start_rules.account_of(stored, self._now)
-            draft = self._open(account, start_rules.session_of(stored))
-            if draft.session is SessionState.REFRESHING:
-                session_rules.attempt_refresh(draft)
-        if started.revocations:
-            self._output.effects.append(RevokeWaiting())
-
-    def _log_in(self, wanted: inputs.LogInRequested) -> None:
-        self._common = replace(self._common, logins=self._common.logins | {wanted.request})
-        self._output.effects.append(Authenticate(wanted.request, wanted.credentials))
-
-    def _login_answered(self, answer: inputs.LogInAnswered) -> None:
-        """Take a login, or, if a logout came in between, see that its session is revoked (I8)."""
-        dropped = answer.request not in self._common.logins
-        self._common = replace(self._common, logins=self._common.logins - {answer.request})
-        if isinstance(answer.outcome, SyncAuthError):
-            self._settle(answer.request, error=answer.outcome)
-        elif dropped:
-            self._output.writes.append(PutRevocation(answer.outcome.tokens.refresh))
-            self._output.effects.append(RevokeWaiting())
-            what = "the login was dropped because of a logout meanwhile"
-            self._settle(answer.request, error=NotLoggedInError(what, remedy="Log in again"))
+    def _refresh_answered(self, answer: inputs.RefreshAnswered) -> None:
+        """Take the answer, of whomever it is, and give the lock back with the same decision."""
+        user = answer.ticket.user_id
+        if self._roster.known(user):
+            draft = self._roster.draft(user)
+            user_rules.refresh_answered(draft, answer, repeat_safe=self._repeat_safe)
         else:
-            self._login(answer.request, answer.outcome)
-
-    def _login(self, request: int, login: Login) -> None:
-        for other in self._all():
-            other.change(current=False)
-        if login.user_id in self._seats:
-            draft = self._draft(login.user_id)
-        else:
-            account = Account(
-                login.user_id, login.device_id, 0, current=True, profile=login.profile
-            )
-            draft = self._open(account, SessionState.LOGGED_OUT)
-        session_rules.logged_in(draft, login)
-        draft.change(paused=draft.account.paused - {PauseReason.INCOMPATIBLE})
-        self._settle(request, user_id=login.user_id)
-
-    def _log_out(self, wanted: inputs.LogOutRequested) -> None:
-        """Log out; a login under way, of whomever, is dropped."""
-        self._common = replace(self._common, logins=frozenset())
-        draft = self._draft(wanted.user_id)
-        session_rules.logged_out(draft, forget=wanted.forget)
-        draft.change(when_stopped=(*draft.account.when_stopped, wanted.request))
+            self._roster.output.dropped += 1
+        self._roster.output.effects.append(EndRefresh(answer.ticket))
 
     def _cancelled(self, request: int) -> None:
         """Let a login under way come to nothing, and wait for nothing in its place."""
-        self._common = replace(self._common, logins=self._common.logins - {request})
-        for draft in self._all():
+        self._roster.change(logins=self._roster.common.logins - {request})
+        for draft in self._roster.all():
             left = tuple(each for each in draft.account.waiters if each.request != request)
             draft.change(waiters=left)
+            token_rules.give_up(draft, request)
 
-    def _reread(self, reread: inputs.SessionsReread) -> None:
-        for stored in reread.users:
-            if stored.user_id in self._seats:
-                start_rules.adopt_stored(self._draft(stored.user_id), stored)
-            else:
-                account = start_rules.account_of(stored, self._now)
-                self._open(account, start_rules.session_of(stored))
-
-    def _revoke_answered(self, answer: inputs.RevokeAnswered) -> None:
-        if answer.confirmed:
-            self._output.writes.append(DropRevocation(answer.revocation))
-            self._common = replace(self._common, revoke_attempts=0)
-            return
-        attempts = self._common.revoke_attempts + 1
-        fraction = int.from_bytes(self._now.entropy[16:24], "big") / 2**64
-        at = self._now.monotonic + backoff.delay(attempts, fraction)
-        self._common = replace(self._common, revoke_attempts=attempts, revoke_at=at)
+    def _network_changed(self) -> None:
+        for draft in self._roster.all():
+            user_rules.network_is_back(draft)
+            user_rules.act_on_time(draft)
 
     def _deadline(self) -> None:
-        for draft in self._all():
+        roster = self._roster
+        for draft in roster.all():
             user_rules.act_on_time(draft)
-        revoke_at = self._common.revoke_at
-        if revoke_at is not None and self._now.monotonic >= revoke_at:
-            self._common = replace(self._common, revoke_at=None)
-            self._output.effects.append(RevokeWaiting())
+            session_rules.warn(draft)
+        revoke_at = roster.common.revoke_at
+        if revoke_at is not None and roster.now.monotonic >= revoke_at:
+            roster.change(revoke_at=None)
+            roster.output.effects.append(RevokeWaiting())
+
+    def _clock_jumped(self, seconds: float) -> None:
+        """The machine slept: its tokens have aged, and the network may be another one."""
+        for draft in self._roster.all():
+            if seconds > 0:
+                draft.change(received_at=draft.account.received_at - seconds)
+        self._network_changed()
+
+    def _plan_warning(self, draft: Draft, happening: Input) -> None:
+        """Plan the warning anew with every new pair, and when the clock by which it ends has jumped."""
+        fresh = any(move in token_rules.RENEWING for move in draft.moves)
+        jumped = isinstance(happening, inputs.ClockJumped) and draft.account.warn_at is not None
+        if fresh or jumped or isinstance(happening, inputs.Started):
+            session_rules.plan_warning(draft, self._warn_before)
 
     # --- the coupling of the two machines --------------------------------------------------------
 
@@ -336,7 +309,7 @@ class _Deciding:
         elif draft.connection is ConnectionState.PAUSED:
             draft.change(connect_attempts=0)
             draft.fire(ConnectionTrigger.RESUME)
-        renewed = any(trigger in _RENEWING for trigger in draft.moves)
+        renewed = any(trigger in token_rules.RENEWING for trigger in draft.moves)
         if renewed and draft.account.connect_attempts <= 1:
             link_rules.network_is_back(draft)
         link_rules.retry(draft)
@@ -345,35 +318,3 @@ class _Deciding:
         link_rules.begin_again(draft)
         link_rules.offer_token(draft)
         link_rules.renew_for_push(draft)
-
-    # --- drafts ----------------------------------------------------------------------------------
-
-    def _settle(
-        self, request: int, *, user_id: str | None = None, error: SyncAuthError | None = None
-    ) -> None:
-        self._output.effects.append(Settle(request, user_id, error))
-
-    def _all(self) -> list[Draft]:
-        return [self._draft(user) for user in self._seats]
-
-    def _draft(self, user_id: str) -> Draft:
-        if user_id not in self._drafts:
-            seat = self._seats[user_id]
-            self._drafts[user_id] = Draft(
-                seat.account, seat.session.state, seat.connection.state, self._now, self._output
-            )
-        return self._drafts[user_id]
-
-    def _open(self, account: Account, session: SessionState) -> Draft:
-        stopped = ConnectionState.STOPPED
-        draft = Draft(account, session, stopped, self._now, self._output)
-        self._drafts[account.user_id] = draft
-        return draft
-
-
-_RENEWING: Final = (
-    SessionTrigger.TOKENS_RENEWED,
-    SessionTrigger.TOKENS_ADOPTED,
-    SessionTrigger.LOG_IN,
-    SessionTrigger.LOGGED_IN_ELSEWHERE,
-)

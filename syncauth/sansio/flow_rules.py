@@ -41,7 +41,6 @@ from syncauth.sansio.inputs import (
     ChangesApplied,
     InFlightLoaded,
     ReplicaRead,
-    ReplicaState,
     SyncWanted,
 )
 from syncauth.sansio.messages import (
@@ -52,6 +51,7 @@ from syncauth.sansio.messages import (
     Received,
     Subscribe,
 )
+from syncauth.sansio.records import ReplicaState
 
 
 def may_push(draft: Draft) -> bool:

@@ -7,96 +7,13 @@ longer current (I7). This vocabulary is closed; it has no behaviour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from syncauth.errors import SyncAuthError
-from syncauth.models import (
-    Credentials,
-    DeadLetter,
-    Login,
-    Profile,
-    RefreshAnswer,
-    ReloginReason,
-    SessionState,
-    TokenPair,
-)
+from syncauth.models import Credentials, DeadLetter, Login, Profile, RefreshAnswer, Secret
 from syncauth.sansio.effects import Ticket
-from syncauth.sansio.messages import BatchMark, Changes, Checkpoint, ServerMessage, TableShape
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When an input is decided, and the chance that the decision may use.
-
-    `monotonic` and `wall` in seconds; `entropy` are 32 fresh random bytes, so that deciding stays
-    pure. `durable` False says that the credential store takes no writes now: what needs one is put off.
-    """
-
-    monotonic: float
-    wall: float
-    entropy: bytes = field(repr=False)
-    durable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class StoredUser:
-    """One user as the credential store holds it.
-
-    `state` is logged_out, active or refresh_expired; `refresh_id` is the mark of a refresh that was
-    sent and not answered; `received_at` the wall clock when the tokens came; `episode`, `reason`
-    and `since` are set in refresh_expired alone.
-    """
-
-    user_id: str
-    device_id: str
-    state: SessionState
-    epoch: int
-    current: bool
-    tokens: TokenPair | None
-    received_at: float
-    refresh_id: str | None
-    profile: Profile
-    episode: str | None = None
-    reason: ReloginReason | None = None
-    since: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaState:
-    """What a replica file knows of its own history; read at open and after each change to it.
-
-    `pending` counts the changes in the outbox (not yet in flight), `in_flight_changes` those in
-    flight. `again` says that the tables or versions named to the server no longer hold, so that a
-    new connection must name them afresh; `compare` are the versions that were reached before, by
-    partition, while rows are to be compared with the server's.
-    """
-
-    device: str
-    incarnation: str
-    fencing: int
-    acked: BatchMark | None
-    in_flight: tuple[BatchMark, ...]
-    in_flight_changes: int
-    pending: int
-    dead_letters: int
-    checkpoints: dict[str, int]
-    tables: tuple[TableShape, ...]
-    compare: dict[str, int] = field(default_factory=dict)
-    again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch in flight.
-
-    Its number, the digest of its bytes, the bytes, and how many changes it holds.
-    """
-
-    number: int
-    digest: str
-    sections: bytes
-    changes: int
-
+from syncauth.sansio.messages import Changes, Checkpoint, ServerMessage
+from syncauth.sansio.records import Batch, ReplicaState, StoredUser
 
 # --- from the app --------------------------------------------------------------------------------
 
@@ -126,11 +43,43 @@ class RequestCancelled:
 
 @dataclass(frozen=True, slots=True)
 class LogOutRequested:
-    """`App.log_out` was called."""
+    """`App.log_out` or, with `remove`, `App.remove_user` was called."""
 
     request: int
     user_id: str
     forget: bool
+    remove: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRequested:
+    """`App.switch_user` was called."""
+
+    request: int
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRead:
+    """The server told anew who the user is."""
+
+    request: int
+    user_id: str
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWanted:
+    """Somebody waits for an access token, until the monotonic second `until` at most.
+
+    `rejected` is a token that a server did not take; `renew` asks for a new one in any case.
+    """
+
+    request: int
+    user_id: str
+    until: float
+    rejected: Secret | None = None
+    renew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +146,16 @@ class DeadlineReached:
     """The moment that `next_deadline` named has come."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """The wall clock went on by so many seconds more than the monotonic one: the machine slept.
+
+    Negative if it was set back.
+    """
+
+    seconds: float
+
+
 # --- answers about tokens ------------------------------------------------------------------------
 
 
@@ -206,6 +165,25 @@ class LogInAnswered:
 
     request: int
     outcome: Login | SyncAuthError
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshHeld:
+    """The lock of a refresh is held: what the store has now, and the raised fencing number.
+
+    `stored` is None for a user who is not there any more.
+    """
+
+    ticket: Ticket
+    stored: StoredUser | None
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshNotHeld:
+    """The store failed before a refresh could begin."""
+
+    ticket: Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +204,10 @@ class RevokeAnswered:
 
 @dataclass(frozen=True, slots=True)
 class SessionsReread:
-    """The credential store as another process left it."""
+    """The credential store as another process left it; `stale` if a write of ours came too late."""
 
     users: tuple[StoredUser, ...]
+    stale: bool = False
 
 
 # --- from the sync socket ------------------------------------------------------------------------
@@ -343,13 +322,26 @@ AppInput = (
     | HookRegistered
     | NetworkChanged
     | DeadlineReached
+    | ClockJumped
     | RevokeAnswered
+    | SwitchRequested
+    | RefreshHeld
+    | RefreshAnswered
 )
 """What concerns the App as a whole, or brings its user along."""
 
-_Named = ReplicaOpened | ReplicaClosing | ReplicaWritten | SyncWanted | HookReturned | ReloginAsked
+_Named = (
+    ReplicaOpened
+    | ReplicaClosing
+    | ReplicaWritten
+    | SyncWanted
+    | HookReturned
+    | ReloginAsked
+    | ProfileRead
+    | TokenWanted
+)
 _Answer = (
-    RefreshAnswered
+    RefreshNotHeld
     | SocketOpened
     | SocketLost
     | MessageReceived

@@ -18,7 +18,7 @@ from syncauth.models import (
     Secret,
     SessionState,
 )
-from syncauth.sansio import backoff, flow_rules, session_rules, sync_errors
+from syncauth.sansio import backoff, flow_rules, refresh_rules, sync_errors
 from syncauth.sansio.accounts import Link, SyncWaiter
 from syncauth.sansio.connection import ConnectionTrigger
 from syncauth.sansio.draft import Draft
@@ -64,7 +64,7 @@ def open_link(draft: Draft) -> None:
         draft.change(link=Link(ticket, account.tokens.access))
         draft.do(OpenSocket(ticket, account.tokens.access))
     elif draft.session is SessionState.ACTIVE:
-        session_rules.want_refresh(draft, SessionTrigger.REFRESH_DUE)
+        refresh_rules.want_refresh(draft, SessionTrigger.REFRESH_DUE)
 
 
 def close_link(draft: Draft, reason: str) -> None:
@@ -149,7 +149,7 @@ def _welcomed(draft: Draft, welcome: Welcome) -> None:
     if welcome.results:
         flow_rules.acknowledge(draft, tuple(welcome.results))
     flow_rules.reload(draft)
-    session_rules.network_is_back(draft)
+    refresh_rules.network_is_back(draft)
     offer_token(draft)
 
 
@@ -182,7 +182,7 @@ def renew_for_push(draft: Draft) -> None:
     ended = draft.now.monotonic >= link.push_until
     waiting = account.written or bool(link.queue)
     if ended and waiting and account.tokens is not None and account.tokens.access == link.token:
-        session_rules.want_refresh(draft, SessionTrigger.REFRESH_DUE)
+        refresh_rules.want_refresh(draft, SessionTrigger.REFRESH_DUE)
 
 
 def _token_taken(draft: Draft, renewed: Renewed) -> None:
@@ -214,7 +214,7 @@ def _renew(draft: Draft, *, rejected: bool) -> None:
         offer_token(draft)
     elif draft.session in (SessionState.ACTIVE, SessionState.REFRESHING):
         trigger = SessionTrigger.ACCESS_REJECTED if rejected else SessionTrigger.REFRESH_DUE
-        session_rules.want_refresh(draft, trigger)
+        refresh_rules.want_refresh(draft, trigger)
 
 
 def lost(draft: Draft, answer: SocketLost) -> None:
@@ -246,7 +246,7 @@ def _reject(draft: Draft, token: Secret) -> None:
     tokens = draft.account.tokens
     same = tokens is not None and tokens.access == token
     if same and draft.session in (SessionState.ACTIVE, SessionState.REFRESHING):
-        session_rules.want_refresh(draft, SessionTrigger.ACCESS_REJECTED)
+        refresh_rules.want_refresh(draft, SessionTrigger.ACCESS_REJECTED)
 
 
 def _carry_out(
@@ -255,7 +255,7 @@ def _carry_out(
     match verdict.action:
         case "relogin":
             reason = RELOGIN_REASONS.get(verdict.code, ReloginReason.REVOKED)
-            session_rules.revoked(draft, reason)
+            refresh_rules.revoked(draft, reason)
         case "client_reset":
             pause(draft, PauseReason.CLIENT_RESET)
         case "stop":

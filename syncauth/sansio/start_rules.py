@@ -7,11 +7,12 @@ that this process has never seen simply appears.
 
 from __future__ import annotations
 
+from syncauth.events import LoggedIn, LoggedOut, TokensRenewed, UserRemoved
 from syncauth.models import SessionState
 from syncauth.sansio import session_rules
 from syncauth.sansio.accounts import Account, Episode, Refresh
 from syncauth.sansio.draft import Draft
-from syncauth.sansio.inputs import Moment, StoredUser
+from syncauth.sansio.records import Moment, StoredUser
 from syncauth.sansio.session import SessionTrigger
 
 
@@ -30,7 +31,8 @@ def account_of(stored: StoredUser, now: Moment) -> Account:
         profile=stored.profile,
         tokens=stored.tokens,
         received_at=now.monotonic - min(age, life),
-        refresh=Refresh(refresh_id=stored.refresh_id),
+        refresh_ends_at=stored.refresh_ends_at,
+        refresh=Refresh(refresh_id=stored.refresh_id, maybe_sent=stored.refresh_id is not None),
         episode=episode_of(stored),
     )
 
@@ -52,37 +54,57 @@ def episode_of(stored: StoredUser) -> Episode | None:
 def adopt_stored(draft: Draft, stored: StoredUser) -> None:
     """Adopt what another process stored for this user."""
     account = draft.account
-    draft.change(current=stored.current)
+    draft.change(current=stored.current, profile=stored.profile)
     if stored.state is SessionState.LOGGED_OUT:
         if draft.session is not SessionState.LOGGED_OUT:
             draft.fire(SessionTrigger.LOGGED_OUT_ELSEWHERE)
             session_rules.forget_session(draft, stored.epoch)
+            draft.tell(LoggedOut(account.user_id, draft.now.wall, elsewhere=True))
+        else:
+            draft.change(epoch=stored.epoch)
     elif stored.state is SessionState.REFRESH_EXPIRED:
         if draft.session in (SessionState.ACTIVE, SessionState.REFRESHING):
-            draft.fire(SessionTrigger.EXPIRED_ELSEWHERE)
+            reason = stored.reason.value if stored.reason else None
+            draft.fire(SessionTrigger.EXPIRED_ELSEWHERE, reason)
             session_rules.forget_session(draft, stored.epoch)
             draft.change(current=stored.current, episode=episode_of(stored))
     elif stored.epoch != account.epoch or stored.tokens != account.tokens:
         _adopt_tokens(draft, stored)
-    else:
-        # The store is as we know it: whatever was refused there is asked again.
-        draft.change_refresh(ticket=None, refresh_id=stored.refresh_id)
+
+
+def removed_elsewhere(draft: Draft) -> None:
+    """Another process has removed this user."""
+    if draft.session is not SessionState.LOGGED_OUT:
+        draft.fire(SessionTrigger.LOGGED_OUT_ELSEWHERE)
+    session_rules.forget_session(draft, draft.account.epoch + 1)
+    draft.change(removed=True)
+    draft.tell(UserRemoved(draft.account.user_id, draft.now.wall, elsewhere=True))
+
+
+def drop_request(draft: Draft) -> None:
+    """A write of ours came too late, and the store is as we know it: what it was for is asked again."""
+    if draft.account.refresh.ticket is not None:
+        draft.change_refresh(ticket=None, fence=None, retry_at=draft.now.monotonic)
 
 
 def _adopt_tokens(draft: Draft, stored: StoredUser) -> None:
     newer_epoch = stored.epoch != draft.account.epoch
     outside = draft.session in (SessionState.LOGGED_OUT, SessionState.REFRESH_EXPIRED)
+    user, wall = draft.account.user_id, draft.now.wall
     if newer_epoch and outside:
         draft.fire(SessionTrigger.LOGGED_IN_ELSEWHERE)
+        draft.tell(LoggedIn(user, wall))
     else:
         draft.fire(SessionTrigger.TOKENS_ADOPTED)
+        draft.tell(TokensRenewed(user, wall, elsewhere=True))
     fresh = account_of(stored, draft.now)
     draft.reset_refresh()
-    draft.change_refresh(refresh_id=stored.refresh_id)
+    draft.change_refresh(refresh_id=stored.refresh_id, maybe_sent=stored.refresh_id is not None)
     draft.change(
         epoch=stored.epoch,
         tokens=stored.tokens,
         received_at=fresh.received_at,
+        refresh_ends_at=stored.refresh_ends_at,
         rejected=False,
         episode=None,
     )

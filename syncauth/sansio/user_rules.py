@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from syncauth.models import SessionState
-from syncauth.sansio import flow_rules, hook_rules, inputs, link_rules, session_rules
+from syncauth.sansio import flow_rules, hook_rules, inputs, link_rules, refresh_rules, token_rules
 from syncauth.sansio.draft import Draft
+from syncauth.sansio.effects import PutProfile, Settle
 from syncauth.sansio.inputs import UserInput
 from syncauth.sansio.session import SessionTrigger
 
@@ -22,24 +23,38 @@ def decide(draft: Draft, happening: UserInput) -> None:
     online = draft.account.online
     _dispatch(draft, happening)
     if draft.account.online and not online:
+        network_is_back(draft)
+
+
+def refresh_answered(draft: Draft, answer: inputs.RefreshAnswered, *, repeat_safe: bool) -> None:
+    """Take the answer to a refresh; it is a sign of the network as every other answer."""
+    online = draft.account.online
+    refresh_rules.answered(draft, answer, repeat_safe=repeat_safe)
+    if draft.account.online and not online:
         # What the server has just said about the next refresh, such as Retry-After, holds.
-        network_is_back(draft, refresh=not isinstance(happening, inputs.RefreshAnswered))
+        network_is_back(draft, refresh=False)
 
 
 def network_is_back(draft: Draft, *, refresh: bool = True) -> None:
     """A sign of the network: end every wait that was for it."""
     draft.change(online=True)
     if refresh:
-        session_rules.network_is_back(draft)
+        refresh_rules.network_is_back(draft)
     link_rules.network_is_back(draft)
     hook_rules.network_is_back(draft)
 
 
 def act_on_time(draft: Draft) -> None:
     """Do what the session has planned, if its time has come."""
-    at = session_rules.refresh_due_at(draft.account, draft.session)
+    at = refresh_rules.due_at(draft.account, draft.session)
     if at is not None and draft.now.monotonic >= at and draft.session in _USABLE_SESSIONS:
-        session_rules.want_refresh(draft, SessionTrigger.REFRESH_DUE)
+        refresh_rules.want_refresh(draft, SessionTrigger.REFRESH_DUE)
+
+
+def _profile_read(draft: Draft, read: inputs.ProfileRead) -> None:
+    draft.write(PutProfile(read.user_id, read.profile))
+    draft.change(profile=read.profile)
+    draft.do(Settle(read.request))
 
 
 def _dispatch(draft: Draft, happening: UserInput) -> None:  # noqa: C901 - one case for each input
@@ -58,8 +73,13 @@ def _dispatch(draft: Draft, happening: UserInput) -> None:  # noqa: C901 - one c
             hook_rules.returned(draft, happening.episode)
         case inputs.ReloginAsked():
             hook_rules.call_again(draft)
-        case inputs.RefreshAnswered():
-            session_rules.refresh_answered(draft, happening)
+        case inputs.RefreshNotHeld():
+            if draft.account.refresh.ticket == happening.ticket:
+                refresh_rules.not_held(draft)
+        case inputs.TokenWanted():
+            token_rules.wanted(draft, happening)
+        case inputs.ProfileRead():
+            _profile_read(draft, happening)
         case inputs.SocketOpened():
             link_rules.opened(draft, happening)
         case inputs.SocketLost():

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from syncauth.models import TableSpec
 from syncauth.replica.replica import FileReplica
-from syncauth.sansio.inputs import Batch
+from syncauth.sansio.records import Batch
 from syncauth.sansio.messages import (
     BatchResult,
     Changes,

@@ -19,7 +19,8 @@ from syncauth.replica_port import ReplicaEffect, carry_out
 from syncauth.sansio import effects, inputs
 from syncauth.sansio.effects import Effect, Ticket
 from syncauth.sansio.engine import Engine
-from syncauth.sansio.inputs import Input, Moment, StoredUser
+from syncauth.sansio.inputs import Input
+from syncauth.sansio.records import Moment, StoredUser
 from syncauth.sansio.messages import ClientMessage, PushResult, ServerMessage
 from syncauth.server.issuer import TokenFault
 from tests.simulation.clockwork import Clockwork
@@ -125,8 +126,20 @@ class SimulatedDevice:
         if self.session is not SessionState.ACTIVE:
             return
         self.counts["restarts"] += 1
+        stored = self._stored()
+        line, self.line = self.line, None
+        if line is not None:
+            line.alive = False
+            self.server.closed(line.number)
+        self._life += 1
+        self.replica.close()
+        self._start_process((stored,))
+        self._open_replica()
+
+    def _stored(self) -> StoredUser:
+        """Ann as a credential store has her, which lost nothing."""
         (account,) = self.engine.accounts()
-        stored = StoredUser(
+        return StoredUser(
             user_id=account.user_id,
             device_id=account.device_id,
             state=SessionState.ACTIVE,
@@ -137,14 +150,6 @@ class SimulatedDevice:
             refresh_id=account.refresh.refresh_id,
             profile=account.profile,
         )
-        line, self.line = self.line, None
-        if line is not None:
-            line.alive = False
-            self.server.closed(line.number)
-        self._life += 1
-        self.replica.close()
-        self._start_process((stored,))
-        self._open_replica()
 
     def _open_replica(self) -> None:
         self.feed(inputs.ReplicaOpened(ANN, self.replica.state()))
@@ -228,6 +233,9 @@ class SimulatedDevice:
             case effects.Authenticate():
                 login = self.server.log_in()
                 self._later(soon, lambda: self.feed(inputs.LogInAnswered(effect.request, login)))
+            case effects.HoldRefresh():
+                held = inputs.RefreshHeld(effect.ticket, self._stored(), fence=1)
+                self._later(0.001, lambda: self.feed(held))
             case effects.RequestRefresh():
                 self._refresh(effect, soon)
             case effects.OpenSocket():

@@ -20,14 +20,17 @@ from syncauth.sansio import inputs
 from syncauth.sansio.effects import (
     Authenticate,
     Effect,
+    HoldRefresh,
     OpenSocket,
     RequestRefresh,
     Send,
     StoreWrite,
     Ticket,
+    Transition,
 )
 from syncauth.sansio.engine import Decision, Engine
-from syncauth.sansio.inputs import Batch, Input, Moment, ReplicaState
+from syncauth.sansio.inputs import Input
+from syncauth.sansio.records import Batch, Moment, ReplicaState, StoredUser
 from syncauth.sansio.messages import (
     BatchMark,
     BatchResult,
@@ -79,14 +82,17 @@ def replica_state(
 class Story:
     """Feeds one engine and remembers all it asked for; time moves only by `wait`."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine | None = None) -> None:
         """Start with nobody."""
-        self.engine = Engine()
+        self.engine = engine or Engine()
         self.now = 1000.0
         self.wall = 1_800_000_000.0
         self.writes: list[StoreWrite] = []
         self.effects: list[Effect] = []
         self.events: list[Event] = []
+        self.history: list[Transition] = []
+        self.locked_elsewhere = False
+        self.fence = 0
         self._chance = 0
 
     # --- telling ---------------------------------------------------------------------------------
@@ -98,7 +104,29 @@ class Story:
         self.writes += decision.writes
         self.effects += decision.effects
         self.events += decision.events
+        self.history += decision.history
+        for effect in decision.effects:
+            if isinstance(effect, HoldRefresh) and not self.locked_elsewhere:
+                self.held(effect)
         return decision
+
+    def held(self, effect: HoldRefresh) -> Decision:
+        """Let the lock of a refresh be taken, and the store be as the engine knows it."""
+        user = effect.ticket.user_id
+        (account,) = [each for each in self.engine.accounts() if each.user_id == user]
+        stored = StoredUser(
+            user,
+            account.device_id,
+            SessionState.ACTIVE,
+            account.epoch,
+            current=account.current,
+            tokens=account.tokens,
+            received_at=self.wall,
+            refresh_id=account.refresh.refresh_id,
+            profile=account.profile,
+        )
+        self.fence += 1
+        return self.happen(inputs.RefreshHeld(effect.ticket, stored, self.fence))
 
     def decide(self, happening: Input) -> Decision:
         """Ask what would follow, and leave it at that."""

@@ -100,7 +100,7 @@ def test_a_directory_has_a_lock_of_its_own(tmp_path: Path) -> None:
     lock = hold_directory(str(tmp_path))
     hold_file(str(tmp_path / "a.db")).release()
     with pytest.raises(FileInUse) as refused:
-        hold_directory(str(tmp_path))
+        hold_directory(str(tmp_path), seconds=0)
     lock.release()
 
     assert refused.value.path == str(tmp_path)

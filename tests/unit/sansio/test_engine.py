@@ -13,7 +13,7 @@ from syncauth.models import (
     Renewed,
     SessionState,
 )
-from syncauth.sansio import inputs
+from syncauth.sansio import inputs, records
 from syncauth.sansio.effects import (
     AcknowledgeBatches,
     CloseSocket,
@@ -114,7 +114,7 @@ def test_a_lost_answer_is_asked_again_with_the_same_refresh_id() -> None:
 def test_a_restart_in_the_middle_of_a_refresh_takes_it_up_with_its_id() -> None:
     """I14: a mark without an answer means refreshing."""
     story = Story()
-    stored = inputs.StoredUser(
+    stored = records.StoredUser(
         ANN,
         "d" * 24,
         SessionState.ACTIVE,

@@ -2,7 +2,7 @@
 
 from syncauth.events import ReloginRequired
 from syncauth.models import ConnectionState, PauseReason, Refused, ReloginReason, SessionState
-from syncauth.sansio import inputs
+from syncauth.sansio import inputs, records
 from syncauth.sansio.effects import CallReloginHook, CloseSocket, CutBatch, PutExpired, ReadReplica
 from syncauth.sansio.messages import Error, Push
 from tests.support.engine_story import ANN, LIFE, Story, login, replica_state
@@ -81,7 +81,7 @@ def test_a_handler_registered_late_is_called() -> None:
 def test_after_a_restart_the_episode_is_told_once_more() -> None:
     """Once per episode and run of the process."""
     story = Story()
-    stored = inputs.StoredUser(
+    stored = records.StoredUser(
         ANN,
         "d" * 24,
         SessionState.REFRESH_EXPIRED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncauth.errors import Closed
 from syncauth.events import SyncErrorRaised
 from syncauth.models import ConnectionState, Credentials, Deferred, SessionState
-from syncauth.sansio import inputs
+from syncauth.sansio import inputs, records
 from syncauth.sansio.effects import CutBatch, OpenSocket, PutRevocation, RequestRefresh, Settle
 from syncauth.sansio.messages import Error
 from tests.support.engine_story import ANN, LIFE, Story, login
@@ -82,7 +82,7 @@ def test_retry_after_holds_though_it_is_the_first_sign_of_the_network() -> None:
 def test_what_cannot_be_made_durable_is_put_off_and_told_once() -> None:
     """A refresh leaves no mark, so nothing is sent; it is tried again, and all else goes on (I6)."""
     story = Story().live()
-    moment = inputs.Moment(
+    moment = records.Moment(
         story.now + LIFE - 100, story.wall + LIFE - 100, b"\\1" * 32, durable=False
     )
     for _ in range(3):
