@@ -15,6 +15,8 @@ from typing import Final
 
 from syncauth.adapters import locks
 from syncauth.adapters.clock import SystemClock
+from syncauth.adapters.http_accounts import HttpAccounts
+from syncauth.adapters.http_calls import HttpCalls
 from syncauth.adapters.http_provider import HttpProvider
 from syncauth.adapters.randomness import SystemRandomness
 from syncauth.adapters.sessions import SessionStore
@@ -22,7 +24,14 @@ from syncauth.adapters.watching import Watcher
 from syncauth.adapters.websocket import WebSocketTransport
 from syncauth.config import AppConfig
 from syncauth.errors import StorageError
-from syncauth.interfaces import Clock, CredentialStore, IdentityProvider, Randomness, SyncTransport
+from syncauth.interfaces import (
+    AccountService,
+    Clock,
+    CredentialStore,
+    IdentityProvider,
+    Randomness,
+    SyncTransport,
+)
 from syncauth.models import TableSpec
 from syncauth.replica.files import Owner
 from syncauth.replica.opened import OpenedFile, open_file
@@ -33,7 +42,10 @@ _INCARNATION_BYTES: Final = 16
 
 @dataclass(frozen=True)
 class Parts:
-    """What the driver needs from the outside; `aclose` gives everything back."""
+    """What the driver needs from the outside; `aclose` gives everything back.
+
+    `accounts` is None where the server offers nothing besides tokens.
+    """
 
     clock: Clock
     randomness: Randomness
@@ -41,6 +53,7 @@ class Parts:
     provider: IdentityProvider
     transport: SyncTransport
     aclose: Callable[[], Awaitable[None]]
+    accounts: AccountService | None = None
 
 
 async def open_parts(config: AppConfig, given: Parts | None) -> Parts:
@@ -55,15 +68,16 @@ async def open_parts(config: AppConfig, given: Parts | None) -> Parts:
     randomness = SystemRandomness()
     lock, store = await asyncio.to_thread(_open_store, config, randomness)
     clock = SystemClock()
-    provider = HttpProvider(config, clock=clock)
-    transport = WebSocketTransport(config, locate=lambda again: provider.sync_url(again=again))
+    calls = HttpCalls(config, clock=clock)
+    provider, accounts = HttpProvider(calls), HttpAccounts(calls)
+    transport = WebSocketTransport(config, locate=lambda again: calls.sync_url(again=again))
 
     async def aclose() -> None:
         await provider.aclose()
         await asyncio.to_thread(store.close)
         lock.release()
 
-    return Parts(clock, randomness, store, provider, transport, aclose)
+    return Parts(clock, randomness, store, provider, transport, aclose, accounts)
 
 
 def _open_store(config: AppConfig, randomness: Randomness) -> tuple[locks.HeldLock, SessionStore]:
