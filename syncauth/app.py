@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from syncauth.announcer import Announcer, Deliver, EventStream
 from syncauth.arguments import app_config, table_specs
 from syncauth.driver import Driver, lasting
-from syncauth.errors import Closed, InvalidConfig, NotLoggedInError
+from syncauth.errors import Closed, InvalidConfig, NotLoggedInError, NotSupported
 from syncauth.events import ChangeRejected, ReloginRequired, SyncErrorRaised
 from syncauth.handles import OpenReplica, User
 from syncauth.models import Credentials, Profile, SessionState, Status
@@ -164,8 +164,13 @@ class App:
             AccountNameInUse: the email address has an account already.
             CredentialsRefused: the server does not take this address or password.
             UnreachableError: try again later.
+            NotSupported: the identity provider of this App makes no accounts.
         """
-        await self._opened().provider.register(email, password)
+        accounts = self._opened().accounts
+        if accounts is None:
+            what = "accounts cannot be made here"
+            raise NotSupported(what, remedy="Make the account where the identity provider does it")
+        await accounts.register(email, password)
 
     async def log_in(self, credentials: Credentials) -> User:
         """Log a user in and make it the current one; what it wrote before is replayed by itself.

@@ -16,17 +16,18 @@ from urllib.parse import SplitResult, urlsplit
 from syncauth.errors import InsecureServer, InvalidConfig
 
 LONGEST_SECONDS: Final = 86_400.0
+_DURATIONS: Final = ("token_deadline", "connect_timeout", "close_timeout", "function_deadline")
 
 
 @dataclass(frozen=True, slots=True)
 class AppConfig:
     """What an App needs to know; all durations in seconds.
 
-    `base_url` has no trailing slash. `token_deadline` bounds every token call as a whole;
-    `connect_timeout` the opening of a sync socket; `close_timeout` how long closing waits for
-    anything. `key_storage` chooses where the key of the credential store lives: "keyring" falls
-    back to a key file only where the machine has no usable keyring at all; "file" and "memory" are
-    taken as they are.
+    `base_url` has no trailing slash. `token_deadline` bounds every token and account call as a
+    whole, `function_deadline` every call of a function of the server; `connect_timeout` the opening
+    of a sync socket; `close_timeout` how long closing waits for anything. `key_storage` chooses
+    where the key of the credential store lives: "keyring" falls back to a key file only where the
+    machine has no usable keyring at all; "file" and "memory" are taken as they are.
     """
 
     base_url: str
@@ -35,6 +36,7 @@ class AppConfig:
     token_deadline: float = 10.0
     connect_timeout: float = 10.0
     close_timeout: float = 5.0
+    function_deadline: float = 60.0
     key_storage: str = "keyring"
     trusted_hosts: frozenset[str] = field(default_factory=frozenset)
 
@@ -48,7 +50,7 @@ class AppConfig:
         if self.key_storage not in ("keyring", "file", "memory"):
             remedy = "Use 'keyring', 'file' or 'memory'"
             raise InvalidConfig("unknown key storage", setting="key_storage", remedy=remedy)
-        for name in ("token_deadline", "connect_timeout", "close_timeout"):
+        for name in _DURATIONS:
             seconds = getattr(self, name)
             if type(seconds) not in (int, float) or not 0 < seconds <= LONGEST_SECONDS:
                 remedy = f"Give seconds above 0 and up to {LONGEST_SECONDS:.0f}"

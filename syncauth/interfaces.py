@@ -69,10 +69,6 @@ class IdentityProvider(Protocol):
         """Whether a refresh whose answer was lost may be sent again with the same refresh id."""
         ...
 
-    async def register(self, email: str, password: str) -> None:
-        """Make an account; raises `AccountNameInUse`, `CredentialsRefused`, `UnreachableError`."""
-        ...
-
     async def log_in(self, credentials: Credentials) -> Login:
         """Log in.
 

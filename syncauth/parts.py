@@ -14,6 +14,8 @@ from typing import Final
 
 from syncauth.adapters import locks
 from syncauth.adapters.clock import SystemClock
+from syncauth.adapters.http_accounts import HttpAccounts
+from syncauth.adapters.http_calls import HttpCalls
 from syncauth.adapters.http_provider import HttpProvider
 from syncauth.adapters.randomness import SystemRandomness
 from syncauth.adapters.sessions import STORE_FILE, SessionStore
@@ -22,6 +24,7 @@ from syncauth.adapters.websocket import WebSocketTransport
 from syncauth.config import AppConfig
 from syncauth.errors import StorageError
 from syncauth.interfaces import (
+    AccountService,
     Clock,
     CredentialStore,
     IdentityProvider,
@@ -41,6 +44,7 @@ _INCARNATION_BYTES: Final = 16
 class Parts:
     """What the driver needs from the outside; `aclose` gives everything back.
 
+    `accounts` is None where the server offers nothing besides tokens.
     `watch_store` calls its argument, from a thread of its own, whenever somebody may have written
     to the store; what it returns ends that.
     """
@@ -53,10 +57,15 @@ class Parts:
     provider: IdentityProvider
     transport: SyncTransport
     aclose: Callable[[], Awaitable[None]]
+    accounts: AccountService | None = None
 
 
-async def open_parts(config: AppConfig, given: Parts | None) -> Parts:
+async def open_parts(
+    config: AppConfig, given: Parts | None, provider: IdentityProvider | None
+) -> Parts:
     """Open what an App needs, or take what was given.
+
+    Tokens are sealed for their issuer: those of another one that were stored before do not open.
 
     Raises:
         FileInUse: another process does not finish opening this data directory.
@@ -64,15 +73,17 @@ async def open_parts(config: AppConfig, given: Parts | None) -> Parts:
     """
     if given is not None:
         return given
-    randomness = SystemRandomness()
+    randomness, clock = SystemRandomness(), SystemClock()
+    calls = HttpCalls(config, clock=clock)
+    accounts = HttpAccounts(calls) if provider is None else None
+    issuer: IdentityProvider = HttpProvider(calls) if provider is None else provider
     directory = str(config.data_dir)
-    store = await asyncio.to_thread(_open_store, config, randomness)
-    clock = SystemClock()
-    provider = HttpProvider(config, clock=clock)
-    transport = WebSocketTransport(config, locate=lambda again: provider.sync_url(again=again))
+    store = await asyncio.to_thread(_open_store, config, issuer.name, randomness)
+    transport = WebSocketTransport(config, locate=lambda again: calls.sync_url(again=again))
 
     async def aclose() -> None:
-        await provider.aclose()
+        await issuer.aclose()
+        await calls.aclose()
         await asyncio.to_thread(store.close)
 
     def watch_store(notice: Callable[[], None]) -> Callable[[], None]:
@@ -84,13 +95,14 @@ async def open_parts(config: AppConfig, given: Parts | None) -> Parts:
         store=store,
         locks=locks.FileRefreshLocks(directory),
         watch_store=watch_store,
-        provider=provider,
+        provider=issuer,
         transport=transport,
         aclose=aclose,
+        accounts=accounts,
     )
 
 
-def _open_store(config: AppConfig, randomness: Randomness) -> SessionStore:
+def _open_store(config: AppConfig, issuer: str, randomness: Randomness) -> SessionStore:
     directory = Path(config.data_dir)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,7 +115,8 @@ def _open_store(config: AppConfig, randomness: Randomness) -> SessionStore:
         ) from error
     lock = locks.hold_directory(str(directory))  # two that make it at once would make two keys
     try:
-        scope = f"{config.base_url} {config.app_id}"
+        own = f"{config.base_url} {config.app_id}"
+        scope = own if issuer == own else f"{own} {issuer}"
         return SessionStore(
             directory, scope=scope, key_storage=config.key_storage, randomness=randomness
         )

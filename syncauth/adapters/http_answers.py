@@ -1,5 +1,5 @@
 """
-The shapes of the App Services HTTP API: an answer, read into tokens, logins, profiles and denials.
+The shapes of the App Services HTTP API: an answer, read into tokens, logins, profiles, denials.
 
 This module must never know httpx or judge what an answer means (`http_judgement` does), and never
 put a body, a token or a password into a text: not even as the cause of an exception.
@@ -17,7 +17,15 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from syncauth.errors import InvalidToken
-from syncauth.models import ANONYMOUS_DEVICE, Identity, Login, Profile, Secret, TokenPair
+from syncauth.models import (
+    ANONYMOUS_DEVICE,
+    ApiKey,
+    Identity,
+    Login,
+    Profile,
+    Secret,
+    TokenPair,
+)
 from syncauth.sansio.tokens import claims_of
 
 LONGEST_PATIENCE_SECONDS: Final = 3600.0
@@ -36,13 +44,15 @@ _Shape = TypeVar("_Shape")
 class Answer:
     """One HTTP answer, read whole; `media_type` is lower case and without parameters.
 
-    `retry_after` in seconds, already bounded. The body may hold tokens and is not shown.
+    `retry_after` in seconds, already bounded. The body may hold tokens and is not shown; of an
+    answer that is `too_long` nothing is kept.
     """
 
     status: int
     media_type: str
     body: bytes = field(repr=False)
     retry_after: float | None = None
+    too_long: bool = False
 
     @property
     def granted(self) -> bool:
@@ -52,10 +62,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No whole answer; `online` False when nobody answered at all."""
+    """No whole answer; `online` False when nobody answered at all.
+
+    `sent` False when surely nothing of the request went out.
+    """
 
     why: str
     online: bool = False
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,7 @@ class _Tokens(msgspec.Struct, frozen=True):
     refresh_token: str | None = None
     life_ms: int | None = None
     expires_in: float | None = None
+    refresh_expires_in: float | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
@@ -105,6 +120,20 @@ class _Profile(msgspec.Struct, frozen=True):
     identities: list[_Identity] = []
     data: dict[str, Any] = {}
     type: str = "normal"
+
+
+class _Linked(msgspec.Struct, frozen=True):
+    user_id: str
+
+
+class _Key(msgspec.Struct, frozen=True):
+    id: str = msgspec.field(name="_id")
+    name: str
+    disabled: bool = False
+    key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
 
 
 class _Denial(msgspec.Struct, frozen=True):
@@ -168,14 +197,14 @@ def read_login(answer: Answer) -> Login:
 
 
 def read_profile(answer: Answer, user_id: str) -> Profile:
-    """Return the profile of this user.
+    """Return the profile, which must be that of this user.
 
     Raises:
         Malformed: the answer has not the shape of the API, or is about another user.
     """
     whole = decode_json(answer, _Profile)
     if whole.user_id != user_id:
-        raise Malformed("login and profile name different users")
+        raise Malformed("the profile is another user's")
     identities = tuple(Identity(one.id, one.provider_type) for one in whole.identities)
     return Profile(whole.type, identities, whole.data)
 
@@ -191,6 +220,41 @@ def read_tokens(answer: Answer, presented: Secret) -> TokenPair:
     return _pair(told, presented if renewed is None else _checked(renewed))
 
 
+def read_linked(answer: Answer, user_id: str) -> None:
+    """Check that an identity was linked to this user and no other.
+
+    Raises:
+        Malformed: the answer has not the shape of the API, or is about another user.
+    """
+    if decode_json(answer, _Linked).user_id != user_id:
+        raise Malformed("the identity was linked to another user")
+
+
+def read_keys(answer: Answer) -> tuple[ApiKey, ...]:
+    """Return the API keys of an answer that lists them; what they are made of is not among it.
+
+    Raises:
+        Malformed: the answer has not the shape of the API.
+    """
+    return tuple(
+        ApiKey(each.id, each.name, each.disabled) for each in decode_json(answer, list[_Key])
+    )
+
+
+def read_key(answer: Answer, *, made: bool = False) -> ApiKey:
+    """Return one API key, with its text if it was `made` just now.
+
+    Raises:
+        Malformed: the answer has not the shape of the API, or does not tell the text of a new key.
+    """
+    told = decode_json(answer, _Key)
+    if not made:
+        return ApiKey(told.id, told.name, told.disabled)
+    if not told.key:
+        raise Malformed("the answer does not hold the key that was made")
+    return ApiKey(told.id, told.name, told.disabled, Secret(told.key))
+
+
 def decode_json(answer: Answer, shape: type[_Shape]) -> _Shape:
     """Read the JSON body of an answer into `shape`.
 
@@ -198,7 +262,9 @@ def decode_json(answer: Answer, shape: type[_Shape]) -> _Shape:
         Malformed: it is not JSON, or not of this shape.
     """
     why = "the answer is not JSON"
-    if answer.media_type == JSON:
+    if answer.too_long:
+        why = "the answer is too long to be one of the server"
+    elif answer.media_type == JSON:
         try:
             return msgspec.json.decode(answer.body, type=shape)
         except msgspec.ValidationError as error:
@@ -216,7 +282,7 @@ def _pair(told: _Tokens, refresh: Secret) -> TokenPair:
         claims = claims_of(access)
     except InvalidToken as error:
         raise Malformed(f"{error.what}: {error.why}") from error
-    return TokenPair(access, refresh, _life(told, claims))
+    return TokenPair(access, refresh, _life(told, claims), _refresh_life(told, refresh, claims))
 
 
 def _life(told: _Tokens, claims: dict[str, Any]) -> float:
@@ -233,6 +299,23 @@ def _life(told: _Tokens, claims: dict[str, Any]) -> float:
     if not life <= LONGEST_LIFE_SECONDS:
         raise Malformed("the life of the access token is no number of seconds that can be counted")
     return max(0.0, life)
+
+
+def _refresh_life(told: _Tokens, refresh: Secret, access: dict[str, Any]) -> float | None:
+    """Return what is left of the refresh token's life in seconds, or None if nothing tells it.
+
+    A refresh token may be older than this answer, which the access token was made for: the time
+    from `iat` of the one to `exp` of the other is what is left, both by the issuer's clock.
+    """
+    try:
+        left = float(claims_of(refresh)["exp"] - access["iat"])
+    except InvalidToken:
+        if told.refresh_expires_in is None:
+            return None
+        left = told.refresh_expires_in
+    except OverflowError:
+        return None
+    return max(0.0, left) if left <= LONGEST_LIFE_SECONDS else None
 
 
 def _checked(text: str) -> Secret:

@@ -23,13 +23,14 @@ from syncauth.adapters.http_answers import (
     read_tokens,
 )
 from syncauth.errors import (
-    AccountNameInUse,
     CredentialsRefused,
+    FunctionFailed,
     ServerBusy,
     ServerUnreachable,
     SyncAuthError,
     UnexpectedAnswer,
 )
+from syncauth.interfaces import AccessRejected
 from syncauth.models import (
     Deferred,
     Misconfigured,
@@ -53,11 +54,18 @@ _HEADER_LOST: Final = "no bearer token"
 APP_NOT_FOUND: Final = "AppNotFound"
 _MISCONFIGURED: Final = frozenset({APP_NOT_FOUND, "BadRequest"})
 
+UNKNOWN: Final = "AppUnknownError"
+"""The code where the server gives a text alone, as App Services' own clients call it."""
+
+_OF_A_SESSION: Final = "invalid session"
+_TOKEN_NOT_TAKEN: Final = frozenset({"unauthorized", "signature is invalid"})
+"""What App Services says without a code when it does not take a token."""
+
 
 def judge_refresh(outcome: Outcome, presented: Secret) -> RefreshAnswer:
     """Judge the answer to a refresh; `presented` stays valid where the server does not rotate."""
     if isinstance(outcome, Silence):
-        return Deferred(outcome.why, online=outcome.online)
+        return Deferred(outcome.why, online=outcome.online, sent=outcome.sent)
     if isinstance(outcome, NoLocation):
         return _judge_no_location(outcome.answer)
     answer = outcome
@@ -87,7 +95,7 @@ def _judge_no_location(answer: Answer) -> RefreshAnswer:
     denial = read_denial(answer)
     if denial is not None and denial.code == APP_NOT_FOUND:
         return Misconfigured("the server does not know this app; check the app id and URL")
-    return _defer(answer, doubtful=is_doubtful(answer))
+    return _defer(answer, doubtful=is_doubtful(answer), sent=False)
 
 
 def _proven_end(denial: Denial) -> ReloginReason | None:
@@ -104,12 +112,21 @@ def judge_revoke(outcome: Outcome) -> bool:
     if not isinstance(outcome, Answer):
         return False
     if outcome.granted:
-        # An empty 200 is what a captive portal gives; the API's empty answer is a 204.
-        return outcome.status == HTTPStatus.NO_CONTENT or outcome.media_type == JSON
+        return confirms(outcome)
     denial = read_denial(outcome)
     if denial is None or outcome.status != HTTPStatus.UNAUTHORIZED:
         return False
     return _proven_end(denial) is not None
+
+
+def confirms(outcome: Outcome) -> bool:
+    """Tell whether the server itself says that something is done that has no result.
+
+    An empty 200 is what a captive portal gives; the API's empty answer is a 204.
+    """
+    if not isinstance(outcome, Answer) or not outcome.granted:
+        return False
+    return outcome.status == HTTPStatus.NO_CONTENT or outcome.media_type == JSON
 
 
 def is_doubtful(answer: Answer) -> bool:
@@ -120,13 +137,13 @@ def is_doubtful(answer: Answer) -> bool:
     return answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and not overloaded
 
 
-def _defer(answer: Answer, *, doubtful: bool) -> Deferred:
+def _defer(answer: Answer, *, doubtful: bool, sent: bool = True) -> Deferred:
     why = f"the answer was {answer.status}, which is no judgement on the session"
-    return Deferred(why, retry_after=answer.retry_after, doubtful=doubtful)
+    return Deferred(why, retry_after=answer.retry_after, doubtful=doubtful, sent=sent)
 
 
 def refusal(outcome: Outcome, *, secrets: tuple[Secret, ...] = ()) -> SyncAuthError:
-    """Return the error to raise for a login or registration that was not granted.
+    """Return the error to raise for a login or another call that was not granted.
 
     What the server says is quoted, unless it repeats one of `secrets`.
     """
@@ -155,10 +172,47 @@ def refusal(outcome: Outcome, *, secrets: tuple[Secret, ...] = ()) -> SyncAuthEr
         return UnexpectedAnswer(what, status=status, why=why, remedy="Check the app id and URL")
     if isinstance(outcome, NoLocation):
         return UnexpectedAnswer("the server does not tell its location", status=status, why=why)
-    if denial.code == "AccountNameInUse":
-        what = "the account cannot be made"
-        return AccountNameInUse(what, why=why, remedy="Log in, or take another name")
-    return CredentialsRefused(code=_quote(denial.code, secrets) or "AppUnknownError", why=why)
+    return CredentialsRefused(code=_quote(denial.code, secrets) or UNKNOWN, why=why)
+
+
+def token_refusal(
+    outcome: Outcome, *, secrets: tuple[Secret, ...] = (), linking: bool = False
+) -> SyncAuthError | AccessRejected:
+    """Return what to raise for a call with a token that was not granted.
+
+    `AccessRejected` where the server itself does not take the token, which a bare 401 does not
+    say. While `linking`, a code may be about the credentials, and only the text tells.
+    """
+    denial = read_denial(outcome) if isinstance(outcome, Answer) else None
+    if denial is not None and outcome.status == HTTPStatus.UNAUTHORIZED:
+        if _HEADER_LOST in denial.text:
+            what, why = "the server could not be reached as it should be", "the token was lost"
+            remedy = "Look for a proxy that drops the header Authorization"
+            return ServerUnreachable(what, why=why, remedy=remedy)
+        about_a_session = denial.code in _ENDS_A_SESSION
+        if linking:
+            about_a_session = denial.text.lower().startswith(_OF_A_SESSION)
+        if about_a_session or (not denial.code and denial.text.lower() in _TOKEN_NOT_TAKEN):
+            return AccessRejected("the server does not take this token")
+    return refusal(outcome, secrets=secrets)
+
+
+def function_refusal(
+    name: str, outcome: Outcome, secrets: tuple[Secret, ...]
+) -> SyncAuthError | AccessRejected:
+    """Return what to raise for a call of the function `name` that gave no result."""
+    error = token_refusal(outcome, secrets=secrets)
+    if isinstance(outcome, Silence) and outcome.sent:
+        what, why = "the server did not answer", f"{outcome.why}; the function may have run"
+        return ServerUnreachable(what, why=why, remedy="Look at what it does before a repetition")
+    denial = read_denial(outcome) if isinstance(outcome, Answer) else None
+    if denial is None or isinstance(outcome, Silence | NoLocation):
+        return error
+    # The function's own failure is told as such, whatever status it comes with.
+    if not denial.code.startswith("Function") and not isinstance(error, CredentialsRefused):
+        return error
+    code, why = _quote(denial.code, secrets) or UNKNOWN, _quote(denial.text, secrets)
+    return FunctionFailed(name=name, code=code, status=outcome.status, why=why)
 
 
 def _quote(text: str, secrets: tuple[Secret, ...]) -> str:

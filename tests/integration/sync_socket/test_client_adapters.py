@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncauth.adapters.clock import SystemClock
+from syncauth.adapters.http_calls import HttpCalls
 from syncauth.adapters.http_provider import HttpProvider
 from syncauth.adapters.websocket import WebSocketTransport
 from syncauth.config import AppConfig
@@ -48,12 +49,12 @@ class Client:
 async def client(url: str, app_id: str = "test") -> AsyncIterator[Client]:
     """Wire the adapters to a server."""
     config = AppConfig(url, app_id, PurePath("unused"))
-    provider = HttpProvider(config, clock=SystemClock())
-    transport = WebSocketTransport(config, locate=lambda again: provider.sync_url(again=again))
+    calls = HttpCalls(config, clock=SystemClock())
+    transport = WebSocketTransport(config, locate=lambda again: calls.sync_url(again=again))
     try:
-        yield Client(provider, transport)
+        yield Client(HttpProvider(calls), transport)
     finally:
-        await provider.aclose()
+        await calls.aclose()
 
 
 async def hear(link: SyncSocket) -> ServerMessage:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from syncauth.adapters.http_accounts import HttpAccounts
+from syncauth.adapters.http_calls import HttpCalls
 from syncauth.adapters.http_provider import HttpProvider
 from syncauth.adapters.websocket import WebSocketTransport
 from syncauth.config import AppConfig
@@ -66,25 +68,48 @@ class StandingClock:
         return WALL
 
 
+def make_calls(config: AppConfig, **more: Any) -> HttpCalls:
+    """Make what makes the calls; the test closes it."""
+    return HttpCalls(config, clock=StandingClock(), **more)
+
+
 def make_provider(config: AppConfig, **more: Any) -> HttpProvider:
     """Make a provider; the test closes it."""
-    return HttpProvider(config, clock=StandingClock(), **more)
+    return HttpProvider(make_calls(config, **more))
 
 
 @pytest.fixture
-async def provider(configure: Configure) -> AsyncIterator[HttpProvider]:
-    """A provider of the odd server, whose deadline a passing test never meets."""
-    made = make_provider(configure(token_deadline=5.0))
+async def calls(configure: Configure) -> AsyncIterator[HttpCalls]:
+    """Calls of the odd server, whose deadlines a passing test never meets."""
+    made = make_calls(configure(token_deadline=5.0, function_deadline=5.0))
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def hasty(configure: Configure) -> AsyncIterator[HttpProvider]:
+def provider(calls: HttpCalls) -> HttpProvider:
+    """A provider of the odd server."""
+    return HttpProvider(calls)
+
+
+@pytest.fixture
+def accounts(calls: HttpCalls) -> HttpAccounts:
+    """The account service of the odd server, by the same calls."""
+    return HttpAccounts(calls)
+
+
+@pytest.fixture
+async def hasty_calls(configure: Configure) -> AsyncIterator[HttpCalls]:
+    """Calls that are given up soon."""
+    made = make_calls(configure(token_deadline=0.6, function_deadline=0.6))
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def hasty(hasty_calls: HttpCalls) -> HttpProvider:
     """A provider that gives up soon."""
-    made = make_provider(configure(token_deadline=0.6))
-    yield made
-    await made.aclose()
+    return HttpProvider(hasty_calls)
 
 
 @pytest.fixture

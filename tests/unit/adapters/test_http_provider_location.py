@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from syncauth.adapters.http_accounts import HttpAccounts
+from syncauth.adapters.http_calls import HttpCalls
 from syncauth.adapters.http_provider import HttpProvider
 from syncauth.errors import (
     InsecureServer,
@@ -57,19 +59,19 @@ async def test_the_location_is_looked_up_again_after_trouble(
 
 
 async def test_calls_go_where_the_location_says(
-    odd: OddServer, other: OddServer, provider: HttpProvider
+    odd: OddServer, other: OddServer, provider: HttpProvider, calls: HttpCalls
 ) -> None:
     """Another place on the same machine may serve the calls, and a third one the sockets."""
     odd.locate(f"{other.url}/", "ws://127.0.0.1:81")
     other.reply(SESSION, GRANTED)
     assert isinstance(await provider.refresh(OLD, "id"), Renewed)
     assert not odd.seen(SESSION)
-    url = await provider.sync_url(again=False)
+    url = await calls.sync_url(again=False)
     assert url == "ws://127.0.0.1:81/api/client/v2.0/app/field-notes/sync"
 
 
 async def test_a_location_away_from_this_machine_is_refused(
-    odd: OddServer, provider: HttpProvider
+    odd: OddServer, provider: HttpProvider, accounts: HttpAccounts, calls: HttpCalls
 ) -> None:
     """A loopback server cannot send tokens elsewhere; nothing is sent, and no session ends."""
     for http, socket in (
@@ -82,14 +84,14 @@ async def test_a_location_away_from_this_machine_is_refused(
         with pytest.raises(InsecureServer, match=r"evil\.example\.com"):
             await provider.log_in(ANN)
         with pytest.raises(InsecureServer):
-            await provider.register("ann@example.com", PASSWORD)
+            await accounts.register("ann@example.com", PASSWORD)
         with pytest.raises(InsecureServer):
-            await provider.sync_url(again=False)
+            await calls.sync_url(again=False)
     assert {request.path for request in odd.requests} == {LOCATION}
 
 
 async def test_what_is_said_about_the_location_judges_no_session(
-    odd: OddServer, provider: HttpProvider
+    odd: OddServer, provider: HttpProvider, accounts: HttpAccounts
 ) -> None:
     """Nothing was presented yet: neither a refusal nor a confirmation can be meant."""
     odd.reply(LOCATION, denial(401, "InvalidSession", reason="revoked"))
@@ -108,7 +110,7 @@ async def test_what_is_said_about_the_location_judges_no_session(
         assert isinstance(await provider.refresh(OLD, "id"), Deferred)
         assert not await provider.revoke(OLD)
         with pytest.raises(told, match=r"heck the URL"):
-            await provider.register("ann@example.com", PASSWORD)
+            await accounts.register("ann@example.com", PASSWORD)
     assert {request.path for request in odd.requests} == {LOCATION}
 
 
@@ -121,15 +123,15 @@ async def test_an_unknown_app_is_misconfigured(odd: OddServer, provider: HttpPro
 
 
 async def test_the_sync_address_is_the_configured_one_until_the_server_can_be_asked(
-    odd: OddServer, hasty: HttpProvider, configure: Configure
+    odd: OddServer, hasty_calls: HttpCalls, configure: Configure
 ) -> None:
     """Offline, a socket is tried where it was last, or where the app said."""
     odd.reply(LOCATION, silence)
-    assert await hasty.sync_url(again=False) == configure().sync_url
+    assert await hasty_calls.sync_url(again=False) == configure().sync_url
     odd.locate(odd.url, "ws://127.0.0.1:81")
-    elsewhere = await hasty.sync_url(again=False)
+    elsewhere = await hasty_calls.sync_url(again=False)
     assert elsewhere.startswith("ws://127.0.0.1:81/")
     odd.reply(LOCATION, reset)
-    assert await hasty.sync_url(again=True) == elsewhere
+    assert await hasty_calls.sync_url(again=True) == elsewhere
     odd.locate(odd.url)
-    assert await hasty.sync_url(again=False) == configure().sync_url
+    assert await hasty_calls.sync_url(again=False) == configure().sync_url

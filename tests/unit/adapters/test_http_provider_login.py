@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from syncauth.adapters.http_accounts import HttpAccounts
 from syncauth.adapters.http_provider import HttpProvider
 from syncauth.errors import (
     AccountNameInUse,
@@ -55,7 +56,7 @@ async def test_a_login_asks_for_rotation_and_reads_the_profile(
     odd.reply(PROFILE, PROFILE_OF_ANN)
     login = await provider.log_in(ANN)
     assert (login.user_id, login.device_id) == ("u1", "d" * 24)
-    assert login.tokens == TokenPair(Secret(ACCESS), Secret(REFRESH), 1800.0)
+    assert login.tokens == TokenPair(Secret(ACCESS), Secret(REFRESH), 1800.0, 1800.0)
     assert login.profile.data == {"email": "ann@example.com"}
     assert [one.provider_type for one in login.profile.identities] == ["local-userpass"]
     (request,) = odd.seen(LOGIN)
@@ -163,10 +164,10 @@ async def test_a_login_is_bounded_as_a_whole(odd: OddServer, hasty: HttpProvider
 
 
 @pytest.mark.parametrize("granted", [answer(201), answer(200), json_answer(200, {})])
-async def test_an_account_is_made(odd: OddServer, provider: HttpProvider, granted: bytes) -> None:
+async def test_an_account_is_made(odd: OddServer, accounts: HttpAccounts, granted: bytes) -> None:
     """Servers answer with any 2xx, with or without JSON."""
     odd.reply(REGISTER, granted)
-    await provider.register("ann@example.com", PASSWORD)
+    await accounts.register("ann@example.com", PASSWORD)
     sent = json.loads(odd.seen(REGISTER)[0].body)
     assert sent == {"email": "ann@example.com", "password": PASSWORD}
 
@@ -182,12 +183,12 @@ async def test_an_account_is_made(odd: OddServer, provider: HttpProvider, grante
     ],
 )
 async def test_an_account_that_is_not_made_says_why(
-    odd: OddServer, provider: HttpProvider, reply: Reply, kind: type[SyncAuthError]
+    odd: OddServer, accounts: HttpAccounts, reply: Reply, kind: type[SyncAuthError]
 ) -> None:
     """A sign-in page is not taken for success."""
     odd.reply(REGISTER, reply)
     with pytest.raises(SyncAuthError) as raised:
-        await provider.register("ann@example.com", PASSWORD)
+        await accounts.register("ann@example.com", PASSWORD)
     assert type(raised.value) is kind
 
 
@@ -218,7 +219,7 @@ async def test_a_revocation_is_done_only_when_the_server_said_so(
 
 
 async def test_a_password_that_is_no_unicode_is_refused_without_being_shown(
-    odd: OddServer, provider: HttpProvider
+    odd: OddServer, provider: HttpProvider, accounts: HttpAccounts
 ) -> None:
     """Half of a surrogate pair cannot travel; the person is told, and nothing is sent."""
     odd.reply(LOGIN, LOGGED_IN)
@@ -226,5 +227,5 @@ async def test_a_password_that_is_no_unicode_is_refused_without_being_shown(
         await provider.log_in(Credentials.email_password("ann@example.com", "se\ud800cret"))
     assert "cret" not in str(raised.value)
     with pytest.raises(CredentialsRefused):
-        await provider.register("ann@example.com", "se\ud800cret")
+        await accounts.register("ann@example.com", "se\ud800cret")
     assert not odd.seen(LOGIN)
