@@ -18,24 +18,33 @@ from syncauth.events import (
     RefreshDeferred,
     ReloginRequired,
     SessionChanged,
+    SessionExpiring,
     SessionUncertain,
     SyncErrorRaised,
     TokensRenewed,
     Uploaded,
+    UserRemoved,
+    UserSwitched,
 )
-from syncauth.handles import OpenReplica, User
+from syncauth.handles import OpenReplica
 from syncauth.identifiers import new_id
 from syncauth.models import (
+    ApiKey,
     ConnectionState,
     Credentials,
     DeadLetter,
+    Identity,
     PauseReason,
+    Profile,
     ReloginReason,
+    Secret,
     SessionState,
     Status,
 )
+from syncauth.user import User
 
 __all__ = [
+    "ApiKey",
     "App",
     "CaptureRestored",
     "ChangeRejected",
@@ -45,14 +54,18 @@ __all__ = [
     "Credentials",
     "DeadLetter",
     "Event",
+    "Identity",
     "LoggedIn",
     "LoggedOut",
     "OpenReplica",
     "PauseReason",
+    "Profile",
     "RefreshDeferred",
     "ReloginReason",
     "ReloginRequired",
+    "Secret",
     "SessionChanged",
+    "SessionExpiring",
     "SessionState",
     "SessionUncertain",
     "Status",
@@ -61,6 +74,8 @@ __all__ = [
     "TokensRenewed",
     "Uploaded",
     "User",
+    "UserRemoved",
+    "UserSwitched",
     "blocking",
     "new_id",
 ]

@@ -9,31 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self
 
-from syncauth.announcer import Announcer, Deliver, EventStream
+from syncauth.announcer import Deliver
 from syncauth.arguments import app_config, table_specs
 from syncauth.driver import Driver, lasting
-from syncauth.errors import Closed, InvalidConfig, NotLoggedInError, NotSupported
-from syncauth.events import ChangeRejected, ReloginRequired, SyncErrorRaised
-from syncauth.handles import OpenReplica, User
-from syncauth.models import Credentials, Profile, SessionState, Status
+from syncauth.errors import (
+    Closed,
+)
+from syncauth.handles import OpenReplica
+from syncauth.interfaces import IdentityProvider
 from syncauth.parts import Parts, open_parts, open_replica_file
 from syncauth.replica_port import ReplicaPort
 from syncauth.sansio import inputs
-from syncauth.sansio.accounts import Account
 from syncauth.sansio.engine import Engine
+from syncauth.user import User
+from syncauth.user_verbs import UserVerbs
 
-log = logging.getLogger("syncauth")
-
-_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+DAY_SECONDS: Final = 86_400.0
 
 
-class App:
+class App(UserVerbs):
     """The face for programs that run on asyncio.
 
     `syncauth.blocking.App` is the one for all others.
@@ -46,6 +45,7 @@ class App:
         app_id: str,
         data_dir: str | Path,
         deliver: Deliver | None = None,
+        provider: IdentityProvider | None = None,
         parts: Parts | None = None,
         **settings: Any,
     ) -> None:
@@ -57,6 +57,8 @@ class App:
             data_dir: a directory of this app on this device; made if it is not there.
             deliver: takes a callable and runs it where plain handlers belong, such as the GUI
                 thread.
+            provider: who logs in and renews tokens; the server itself, by its App Services API, if
+                None. `syncauth.OAuthProvider` is another one.
             parts: stand-ins for the outside, from `syncauth.testing`.
             settings: further fields of `syncauth.config.AppConfig`.
 
@@ -64,14 +66,9 @@ class App:
             InvalidConfig: a setting is unknown, of the wrong type or out of its range.
             InsecureServer: plain http to another machine.
         """
-        self.config = app_config(url, app_id, data_dir, settings)
-        self._announcer = Announcer(deliver)
+        super().__init__(app_config(url, app_id, data_dir, settings), deliver)
+        self._provider = provider
         self._given_parts = parts
-        self._parts: Parts | None = None
-        self._driver: Driver | None = None
-        self._users: dict[str, User] = {}
-        self._replicas: dict[str, OpenReplica] = {}
-        self._hooks: list[Callable[[ReloginRequired], Any]] = []
         self._unwatch: Callable[[], None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -87,9 +84,10 @@ class App:
         if self._closing is not None or self._parts is not None:
             what = "this App was opened before"
             raise Closed(what, remedy="Make a new App")
-        self._parts = await open_parts(self.config, self._given_parts)
+        self._parts = await open_parts(self.config, self._given_parts, self._provider)
         try:
             self._start(self._parts)
+            await self._user_files.delete_removed()
         except BaseException:
             await self.aclose()
             raise
@@ -97,14 +95,17 @@ class App:
 
     def _start(self, parts: Parts) -> None:
         driver = Driver(
-            engine=Engine(),
+            engine=Engine(
+                repeat_safe=parts.provider.repeat_safe,
+                warn_before=self.config.session_expiring_days * DAY_SECONDS,
+            ),
             clock=parts.clock,
             randomness=parts.randomness,
             store=parts.store,
             locks=parts.locks,
             provider=parts.provider,
             transport=parts.transport,
-            publish=self._announcer.publish,
+            publish=self._publish,
             hook=self._call_hooks,
         )
         self._driver = driver
@@ -114,7 +115,7 @@ class App:
             driver.step(inputs.HookRegistered())
         driver.spawn(driver.run())
         driver.spawn(self._announcer.run())
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
 
         def notice() -> None:
             loop.call_soon_threadsafe(driver.store_noticed)
@@ -127,6 +128,7 @@ class App:
         It goes on if whoever waits for it is cancelled, and every later call waits for its end.
         """
         if self._closing is None:
+            self._closed = True
             self._closing = lasting(self._close(asyncio.current_task()))
         await asyncio.shield(self._closing)
 
@@ -155,66 +157,7 @@ class App:
         """Close the App."""
         await self.aclose()
 
-    # --- users -----------------------------------------------------------------------------------
-
-    async def register(self, email: str, password: str) -> None:
-        """Make an account at the server; log in afterwards.
-
-        Raises:
-            AccountNameInUse: the email address has an account already.
-            CredentialsRefused: the server does not take this address or password.
-            UnreachableError: try again later.
-            NotSupported: the identity provider of this App makes no accounts.
-        """
-        accounts = self._opened().accounts
-        if accounts is None:
-            what = "accounts cannot be made here"
-            raise NotSupported(what, remedy="Make the account where the identity provider does it")
-        await accounts.register(email, password)
-
-    async def log_in(self, credentials: Credentials) -> User:
-        """Log a user in and make it the current one; what it wrote before is replayed by itself.
-
-        Raises:
-            CredentialsRefused: the person must check what was typed; wrong and unknown look alike.
-            UnreachableError: no server; users who were logged in before go on working offline.
-            ProtocolError: this is not an App Services compatible server.
-            StorageError: the login could not be kept; nothing has changed.
-            Closed: the App was closed meanwhile. A login that is cancelled comes to nothing.
-        """
-        self._opened()
-        if not isinstance(credentials, Credentials):
-            remedy = "Make them by Credentials.email_password and the like"
-            raise InvalidConfig("these are no credentials", setting="credentials", remedy=remedy)
-        user_id = await self.driver.ask(lambda request: inputs.LogInRequested(request, credentials))
-        return self._user(str(user_id))
-
-    @property
-    def current_user(self) -> User | None:
-        """The user who logged in last and did not log out; known offline and after a restart."""
-        for account in self.driver.engine.accounts():
-            if account.current and self.session_of(account.user_id) is not SessionState.LOGGED_OUT:
-                return self._user(account.user_id)
-        return None
-
-    async def log_out(self, user: User | None = None, *, forget: bool = False) -> None:
-        """Erase the user's tokens, with or without a network; its rows and unsent changes stay.
-
-        Args:
-            user: who is to be logged out; the current user if None.
-            forget: do not keep the refresh token to be revoked later: it stays valid at the server.
-
-        Raises:
-            NotLoggedInError: nobody is logged in, or the user is not one of this App.
-            StorageError: the logout could not be made durable; nothing has changed.
-        """
-        leaving = self._known(user) if user is not None else self.current_user
-        if leaving is None:
-            what = "nobody is logged in"
-            raise NotLoggedInError(what)
-        await self.driver.ask(
-            lambda request: inputs.LogOutRequested(request, leaving.id, forget=forget)
-        )
+    # --- signs from the app ------------------------------------------------------------------------
 
     def request_relogin(self, user: User | None = None) -> None:
         """Call `on_relogin_required` again, if a relogin is required."""
@@ -289,79 +232,6 @@ class App:
         self.driver.detach(user)
         await replica.close_file()
 
-    # --- being told ------------------------------------------------------------------------------
-
-    def events(self) -> EventStream:
-        """Yield every event published from this call on, in order, until the App closes."""
-        return self._announcer.stream()
-
-    def on_relogin_required(self, handler: _Handler) -> _Handler:
-        """Call this handler when a session has ended and sync has stopped.
-
-        See `ReloginRequired`.
-        """
-        self._hooks.append(handler)
+    def _hook_registered(self) -> None:
         if self._driver is not None:
             self._driver.post(inputs.HookRegistered())
-        return handler
-
-    def on_change_rejected(self, handler: _Handler) -> _Handler:
-        """Call this handler with a `ChangeRejected` for every change that the server refused."""
-        self._announcer.on(ChangeRejected, handler)
-        return handler
-
-    def on_sync_error(self, handler: _Handler) -> _Handler:
-        """Call this handler with a `SyncErrorRaised` for every error that is worth showing."""
-        self._announcer.on(SyncErrorRaised, handler)
-        return handler
-
-    async def _call_hooks(self, event: ReloginRequired) -> None:
-        for hook in tuple(self._hooks):
-            try:
-                await self._announcer.call(hook, event)
-            except Exception:  # the app's own: it must not keep the other handlers from being told
-                log.exception("a handler for on_relogin_required failed")
-
-    # --- for users and replicas ------------------------------------------------------------------
-
-    @property
-    def driver(self) -> Driver:
-        """The driver of the App, which answers to nobody once it is closed; raises `Closed`."""
-        if self._driver is None:
-            self._opened()
-            raise AssertionError
-        return self._driver
-
-    def session_of(self, user_id: str) -> SessionState:
-        """Return where a user's session stands."""
-        return self.driver.engine.session(user_id)
-
-    def status_of(self, user_id: str) -> Status:
-        """Return a frozen picture of a user's session and sync."""
-        return self.driver.engine.status(user_id)
-
-    def profile_of(self, user_id: str) -> Profile:
-        """Return what the server told of a user at its last login."""
-        return next(each.profile for each in self._accounts() if each.user_id == user_id)
-
-    def _accounts(self) -> tuple[Account, ...]:
-        return self.driver.engine.accounts()
-
-    def _user(self, user_id: str) -> User:
-        return self._users.setdefault(user_id, User(self, user_id))
-
-    def _known(self, user: User) -> User:
-        """Return a user of this App; raises `NotLoggedInError`."""
-        if self._users.get(getattr(user, "id", "")) is not user:
-            what, why = "this user is not one of this App", "another App, or another run, has it"
-            raise NotLoggedInError(what, why=why, remedy="Use what log_in or current_user returned")
-        return user
-
-    def _opened(self) -> Parts:
-        if self._closing is not None:
-            what = "this App was closed"
-            raise Closed(what, remedy="Make a new App")
-        if self._parts is None:
-            what = "this App is not open"
-            raise Closed(what, remedy="Use `async with app:` or `await app.open()`")
-        return self._parts

@@ -38,6 +38,7 @@ class AppConfig:
     close_timeout: float = 5.0
     function_deadline: float = 60.0
     key_storage: str = "keyring"
+    session_expiring_days: float = 3.0
     trusted_hosts: frozenset[str] = field(default_factory=frozenset)
 
     def __post_init__(self) -> None:

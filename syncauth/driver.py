@@ -208,6 +208,10 @@ class Driver:
 
     # --- for the App -----------------------------------------------------------------------------
 
+    def now(self) -> float:
+        """Return the monotonic seconds by which deadlines are told."""
+        return self._clock.now()
+
     def post(self, happening: Input) -> None:
         """Queue an input; to be called on the loop. What has ended takes none."""
         if self._ended is None:

@@ -1,8 +1,7 @@
 """
-What an App hands out: users and open replicas.
+An open replica, as an app holds it: one user's SQLite file, synchronised while there is a session.
 
-A `User` is the same object for the same id as long as its App lives. An `OpenReplica` is one user's
-SQLite file, synchronised while there is a session. Neither decides anything: they ask the driver.
+It decides nothing: it asks the driver.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from syncauth.errors import Closed, WaitTimedOut
 from syncauth.events import Event, Uploaded
-from syncauth.models import DeadLetter, Profile, SessionState, Status
+from syncauth.models import DeadLetter, Status
 from syncauth.sansio import inputs
 
 if TYPE_CHECKING:
@@ -24,31 +23,9 @@ if TYPE_CHECKING:
     from syncauth.app import App
     from syncauth.replica.opened import OpenedFile
     from syncauth.replica_port import ReplicaPort
+    from syncauth.user import User
 
 _Result = TypeVar("_Result")
-
-
-class User:
-    """Someone who has logged in on this device at least once."""
-
-    def __init__(self, app: App, user_id: str) -> None:
-        """Made by the App alone."""
-        self._app = app
-        self.id = user_id
-
-    @property
-    def state(self) -> SessionState:
-        """Where this user's session stands."""
-        return self._app.session_of(self.id)
-
-    @property
-    def profile(self) -> Profile:
-        """What the server told of the user at the last login."""
-        return self._app.profile_of(self.id)
-
-    def __repr__(self) -> str:
-        """Show the id and the state."""
-        return f"<User {self.id} {self.state.value}>"
 
 
 class OpenReplica:

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncauth.blocking import _LoopThread
+from syncauth.loop_thread import LoopThread
 from syncauth.errors import Closed
 
 LIMIT = 10.0
 
 
 @pytest.fixture
-def thread() -> Iterator[_LoopThread]:
-    thread = _LoopThread()
+def thread() -> Iterator[LoopThread]:
+    thread = LoopThread()
     yield thread
     thread.stop()
 
@@ -26,7 +26,7 @@ async def answer() -> int:
     return 42
 
 
-def test_a_call_that_exits_does_so_in_its_caller(thread: _LoopThread) -> None:
+def test_a_call_that_exits_does_so_in_its_caller(thread: LoopThread) -> None:
     """`sys.exit()` in a function given to a verb ends the program that called, not the loop's thread."""
 
     async def leave() -> None:
@@ -40,7 +40,7 @@ def test_a_call_that_exits_does_so_in_its_caller(thread: _LoopThread) -> None:
 
 
 def test_a_task_that_exits_ends_alone(
-    thread: _LoopThread, caplog: pytest.LogCaptureFixture
+    thread: LoopThread, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What a handler began on the loop may exit as it likes: later calls are answered."""
 
@@ -58,7 +58,7 @@ def test_a_task_that_exits_ends_alone(
     assert "wanted to end it" in caplog.text
 
 
-def test_a_call_in_the_own_thread_is_refused(thread: _LoopThread) -> None:
+def test_a_call_in_the_own_thread_is_refused(thread: LoopThread) -> None:
     """A coroutine handler that calls a blocking verb gets a typed error, at once."""
 
     def call() -> int:
@@ -70,7 +70,7 @@ def test_a_call_in_the_own_thread_is_refused(thread: _LoopThread) -> None:
 
 def test_a_call_after_the_end_is_refused() -> None:
     """Whatever is called when the thread has ended raises `Closed`, and no coroutine is left behind."""
-    thread = _LoopThread()
+    thread = LoopThread()
     thread.stop()
     thread.stop()
 
@@ -82,7 +82,7 @@ def test_a_call_after_the_end_is_refused() -> None:
 
 def test_the_end_cancels_what_is_waited_for() -> None:
     """A call that is under way when the thread ends is cancelled on the loop, and raises `Closed`."""
-    thread = _LoopThread()
+    thread = LoopThread()
     began = threading.Event()
     ends: list[BaseException | str] = []
 

@@ -1,0 +1,72 @@
+"""
+The files of an App's users as a whole: what is unsent in one, and the deletion of one whose user is gone.
+
+A removal is durable in the credential store before the file is deleted, so that a kill in between is made good at the
+next start. This module must never delete a file that another process has open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from syncauth.adapters import locks
+from syncauth.config import AppConfig
+from syncauth.errors import ChangesPending, FileInUse, StorageError
+from syncauth.parts import Parts
+from syncauth.replica import leaving
+from syncauth.replica.files import Owner, make_directory, path_of
+from syncauth.sansio.effects import DropRemoval
+
+log = logging.getLogger("syncauth")
+
+
+class UserFiles:
+    """The users' files of one App."""
+
+    def __init__(self, config: AppConfig, parts: Parts) -> None:
+        """Touch nothing."""
+        self._config = config
+        self._parts = parts
+
+    def path(self, user_id: str) -> str:
+        """Return where this user's file is, or would be."""
+        owner = Owner(self._config.base_url, self._config.app_id, user_id)
+        return path_of(self._config.data_dir, owner)
+
+    async def check_unsent(self, user_id: str, told: int) -> None:
+        """Raise `ChangesPending` unless exactly so many changes of the user are unsent."""
+        pending = await asyncio.to_thread(leaving.unsent, self.path(user_id))
+        if pending != told:
+            what = "changes that the server does not have would be lost"
+            remedy = f"Upload or export them, or say discard={pending}"
+            raise ChangesPending(what, pending=pending, remedy=remedy)
+
+    async def delete(self, user_id: str) -> None:
+        """Delete a user's file.
+
+        Raises:
+            FileInUse: another process has it open.
+            StorageError: it could not be deleted.
+        """
+        await asyncio.to_thread(self._delete, self.path(user_id))
+
+    async def delete_removed(self) -> None:
+        """Delete the files of the users who were removed, as far as nobody has them open."""
+        for user_id in self._parts.store.waiting_removals():
+            try:
+                await self.delete(user_id)
+            except FileInUse:
+                log.info("the file of a removed user is open elsewhere, and deleted later")
+            except StorageError as error:
+                log.warning("the file of a removed user could not be deleted: %s", error)
+            else:
+                self._parts.store.commit([DropRemoval(user_id)])
+
+    def _delete(self, path: str) -> None:
+        make_directory(path)
+        lock = locks.hold_file(path)
+        try:
+            leaving.delete(path)
+        finally:
+            lock.release()
