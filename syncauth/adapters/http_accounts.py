@@ -8,25 +8,41 @@ a token, a password or a key.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
+from syncauth import ejson
 from syncauth.adapters.http_answers import (
     JSON,
     Answer,
     Malformed,
+    Outcome,
+    Silence,
     read_key,
     read_keys,
     read_linked,
     read_profile,
+    read_result,
 )
 from syncauth.adapters.http_calls import Call, HttpCalls
-from syncauth.adapters.http_credentials import encode, login_body, login_path, secrets_of
-from syncauth.adapters.http_judgement import confirms, refusal, token_refusal
+from syncauth.adapters.http_credentials import encode, login_body, login_path, secrets_of, texts_in
+from syncauth.adapters.http_judgement import (
+    confirms,
+    function_refusal,
+    refusal,
+    token_refusal,
+)
 from syncauth.errors import AccountNameInUse, CredentialsRefused, InvalidConfig, UnexpectedAnswer
 from syncauth.models import ApiKey, Credentials, Profile, Secret
 from syncauth.sansio.tokens import claims_of
+
+LONGEST_BYTES: Final = 4_000_000
+"""Of the arguments of a function, and of its result."""
+FUNCTIONS_AT_ONCE: Final = 8
+"""Fewer than there are connections: a slow function must never keep a token waiting."""
 
 _KEYS: Final = "/auth/api_keys"
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -43,6 +59,7 @@ class HttpAccounts:
     def __init__(self, calls: HttpCalls) -> None:
         """Take what makes the calls."""
         self._calls = calls
+        self._turns = asyncio.Semaphore(FUNCTIONS_AT_ONCE)
 
     # --- accounts with email and password --------------------------------------------------------
 
@@ -87,10 +104,26 @@ class HttpAccounts:
         body = {"token": token, "tokenId": token_id, "password": password}
         await self._email_call("reset", body, *body.values())
 
-    async def _email_call(self, verb: str, body: dict[str, Any], *secrets: str) -> None:
+    async def call_reset_function(
+        self, email: str, password: str, arguments: Sequence[Any]
+    ) -> None:
+        """Have the server's function for resets called, within the deadline for functions.
+
+        Raises:
+            InvalidDocument: an argument has no Extended JSON form.
+        """
+        sent = ejson.encode(list(arguments))
+        body = {"email": email, "password": password, "arguments": sent}
+        secrets = (password, *(each.reveal() for each in texts_in(arguments)))
+        until = self._calls.deadline(self._calls.config.function_deadline)
+        await self._email_call("reset/call", body, *secrets, until=until)
+
+    async def _email_call(
+        self, verb: str, body: dict[str, Any], *secrets: str, until: float | None = None
+    ) -> None:
         """Make a call that carries no token and has no result; its answer is empty or JSON."""
         path = f"{self._calls.app}/auth/providers/local-userpass/{verb}"
-        outcome = await self._calls.ask(Call("POST", path, body=encode(body)))
+        outcome = await self._calls.ask(Call("POST", path, body=encode(body)), until)
         granted = isinstance(outcome, Answer) and outcome.granted
         if not (granted and isinstance(outcome, Answer) and outcome.media_type in ("", JSON)):
             raise refusal(outcome, secrets=tuple(Secret(each) for each in secrets))
@@ -122,6 +155,53 @@ class HttpAccounts:
     async def delete_user(self, access: Secret) -> None:
         """Delete the user of this token at the server; raises `AccessRejected`."""
         await self._ask_to_do(Call("DELETE", "/auth/delete", access))
+
+    # --- functions -------------------------------------------------------------------------------
+
+    async def call_function(
+        self, access: Secret, name: str, arguments: Sequence[Any], service: str | None
+    ) -> Any:
+        """Call a function of the server within `function_deadline`, and return its result.
+
+        Arguments and result travel as Extended JSON (`syncauth.ejson`), at most `LONGEST_BYTES`
+        each way.
+
+        Raises:
+            AccessRejected: the token is not taken; the function did not run.
+            FunctionFailed: the server refused the call, or the function failed.
+            ServerUnreachable: no answer; if the call was sent the function may have run.
+            InvalidDocument, InvalidConfig: the arguments cannot be sent, or are too long.
+            UnexpectedAnswer: the result cannot be read, or is too long.
+        """
+        wanted = {"name": name, "arguments": ejson.encode(list(arguments))}
+        body = encode(
+            wanted if service is None else wanted | {"service": service}, what="arguments"
+        )
+        if len(body) > LONGEST_BYTES:
+            why, remedy = f"they have {len(body)} bytes", f"Send at most {LONGEST_BYTES}"
+            raise InvalidConfig("too much to send", setting="arguments", why=why, remedy=remedy)
+        path = f"{self._calls.app}/functions/call"
+        outcome = await self._in_turn(Call("POST", path, access, body, LONGEST_BYTES))
+        if isinstance(outcome, Answer) and outcome.granted:
+            if outcome.status == HTTPStatus.NO_CONTENT:
+                return None
+            if outcome.media_type == JSON:
+                # Reading a long one takes a while, in which the sockets must go on.
+                return await asyncio.to_thread(_read, outcome, "the function", read_result)
+        raise function_refusal(name, outcome, (*texts_in(arguments), access))
+
+    async def _in_turn(self, call: Call) -> Outcome:
+        """Make a call of a function when there is a free turn; the deadline counts from now."""
+        until = self._calls.deadline(self._calls.config.function_deadline)
+        try:
+            async with asyncio.timeout_at(until):
+                await self._turns.acquire()
+        except TimeoutError:
+            return Silence("too many functions are under way", sent=False)
+        try:
+            return await self._calls.ask(call, until)
+        finally:
+            self._turns.release()
 
     # --- API keys --------------------------------------------------------------------------------
 
@@ -163,7 +243,7 @@ class HttpAccounts:
         if not confirms(outcome):
             raise self._refusal(call, outcome)
 
-    def _refusal(self, call: Call, outcome: Any) -> Exception:
+    def _refusal(self, call: Call, outcome: Outcome) -> Exception:
         return token_refusal(outcome, secrets=() if call.token is None else (call.token,))
 
 

@@ -16,7 +16,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from syncauth.errors import InvalidToken
+from syncauth import ejson
+from syncauth.errors import InvalidDocument, InvalidToken
 from syncauth.models import (
     ANONYMOUS_DEVICE,
     ApiKey,
@@ -253,6 +254,19 @@ def read_key(answer: Answer, *, made: bool = False) -> ApiKey:
     if not told.key:
         raise Malformed("the answer does not hold the key that was made")
     return ApiKey(told.id, told.name, told.disabled, Secret(told.key))
+
+
+def read_result(answer: Answer) -> Any:
+    """Return the result of a function, which travels as Extended JSON.
+
+    Raises:
+        Malformed: the answer is no Extended JSON.
+    """
+    try:
+        return ejson.decode(decode_json(answer, object))
+    except InvalidDocument as error:
+        why = f"the result is no Extended JSON: {error.why}"
+    raise Malformed(why)
 
 
 def decode_json(answer: Answer, shape: type[_Shape]) -> _Shape:

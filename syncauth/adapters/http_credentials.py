@@ -6,14 +6,20 @@ This module must never do I/O, and never put a password or a token into a text.
 
 from __future__ import annotations
 
+import itertools
 import platform
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
+from syncauth import ejson
 from syncauth.errors import CredentialsRefused, InvalidConfig
 from syncauth.models import Credentials, Secret
+
+SHORTEST_SECRET: Final = 6
+"""Shorter texts are words that stand in any sentence."""
 
 
 def login_path(app: str, credentials: Credentials) -> str:
@@ -24,10 +30,16 @@ def login_path(app: str, credentials: Credentials) -> str:
 def login_body(credentials: Credentials, **options: Any) -> bytes:
     """Return the body of a login, or of a linking, with these options besides the device.
 
+    What is for a function of the server travels as Extended JSON, as all arguments of functions do.
+
     Raises:
         CredentialsRefused, InvalidConfig: see `encode`.
+        InvalidDocument: the payload for a function has no Extended JSON form.
     """
-    return encode(credentials.payload | {"options": {"device": _device(), **options}})
+    payload = credentials.payload
+    if credentials.provider == "custom-function":
+        payload = ejson.encode(payload)
+    return encode(payload | {"options": {"device": _device(), **options}})
 
 
 def encode(body: Any, *, what: str = "credentials") -> bytes:
@@ -53,6 +65,17 @@ def secrets_of(credentials: Credentials) -> tuple[Secret, ...]:
     """Return the texts of the credentials that nothing may quote: all but the name."""
     texts = (text for name, text in credentials.payload.items() if name != "username")
     return tuple(Secret(text) for text in texts if isinstance(text, str))
+
+
+def texts_in(value: Any) -> tuple[Secret, ...]:
+    """Return the texts in the arguments of a function that may be secret: all but the shortest."""
+    if isinstance(value, str):
+        return (Secret(value),) if len(value) >= SHORTEST_SECRET else ()
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if not isinstance(value, list | tuple):
+        return ()
+    return tuple(itertools.chain.from_iterable(texts_in(each) for each in value))
 
 
 def _device() -> dict[str, str]:

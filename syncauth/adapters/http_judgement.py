@@ -183,7 +183,9 @@ def token_refusal(
     `AccessRejected` where the server itself does not take the token, which a bare 401 does not
     say. While `linking`, a code may be about the credentials, and only the text tells.
     """
-    denial = read_denial(outcome) if isinstance(outcome, Answer) else None
+    if not isinstance(outcome, Answer):
+        return refusal(outcome, secrets=secrets)
+    denial = read_denial(outcome)
     if denial is not None and outcome.status == HTTPStatus.UNAUTHORIZED:
         if _HEADER_LOST in denial.text:
             what, why = "the server could not be reached as it should be", "the token was lost"
@@ -205,8 +207,10 @@ def function_refusal(
     if isinstance(outcome, Silence) and outcome.sent:
         what, why = "the server did not answer", f"{outcome.why}; the function may have run"
         return ServerUnreachable(what, why=why, remedy="Look at what it does before a repetition")
-    denial = read_denial(outcome) if isinstance(outcome, Answer) else None
-    if denial is None or isinstance(outcome, Silence | NoLocation):
+    if not isinstance(outcome, Answer):
+        return error
+    denial = read_denial(outcome)
+    if denial is None:
         return error
     # The function's own failure is told as such, whatever status it comes with.
     if not denial.code.startswith("Function") and not isinstance(error, CredentialsRefused):

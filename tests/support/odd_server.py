@@ -55,9 +55,10 @@ def portal(status: int = 200) -> bytes:
     return answer(status, b"<html>Welcome to the hotel</html>", "text/html; charset=utf-8")
 
 
-def jwt(name: str, *, life: int = 1800) -> str:
+def jwt(name: str, *, life: int = 1800, issued: int = 1000) -> str:
     """Make a token with readable claims and a signature that is none."""
-    payload = json.dumps({"sub": "u1", "iat": 1000, "exp": 1000 + life, "name": name}).encode()
+    claims = {"sub": "u1", "iat": issued, "exp": issued + life, "name": name}
+    payload = json.dumps(claims).encode()
     return f"eyJhbGciOiJIUzI1NiJ9.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.c2ln"
 
 
