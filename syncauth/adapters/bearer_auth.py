@@ -28,8 +28,8 @@ from typing import Final
 import httpx
 
 from syncauth.adapters.bearer_origins import Origin, origin_of
+from syncauth.adapters.bearer_tokens import TokenSource
 from syncauth.errors import BodyNotReplayable, InvalidConfig
-from syncauth.interfaces import TokenSource
 from syncauth.models import Secret
 
 STREAM_LIFE_SECONDS: Final = 60.0

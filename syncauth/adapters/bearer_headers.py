@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from syncauth.adapters.bearer_origins import Origin, origin_of_text
-from syncauth.interfaces import TokenSource
+from syncauth.adapters.bearer_tokens import TokenSource
 from syncauth.models import Secret
 
 _HEADER: Final = "Authorization"
