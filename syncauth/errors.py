@@ -10,6 +10,7 @@ SyncAuthError
 │   ├── UserRemovedError
 │   ├── ChangesPending
 │   ├── NotSupported
+│   ├── BodyNotReplayable
 │   └── TableNotTrackable
 ├── AuthError
 │   ├── CredentialsRefused
@@ -122,6 +123,24 @@ class ChangesPending(UsageError):
 
 class NotSupported(UsageError):
     """The identity provider of this App does not offer this."""
+
+
+class BodyNotReplayable(UsageError):
+    """A request was refused for its token and could not be repeated, since its body was a stream.
+
+    `method` and `origin` tell which; the rest of its address may hold secrets and is not kept. The token has been
+    renewed, so that the same request with a new body goes out with a good one.
+    """
+
+    def __init__(self, *, method: str, origin: str) -> None:
+        """Name the request."""
+        self.method = method
+        self.origin = origin
+        super().__init__(
+            f"the {method} to {origin} was not repeated after its token was refused",
+            why="its body can be read once only",
+            remedy="Send it again with a new body, or give the body as bytes",
+        )
 
 
 class TableNotTrackable(UsageError):

@@ -14,7 +14,11 @@ DOORS = {
     "click": {"syncauth.cli"},
     "cryptography": {"syncauth.adapters.keys"},
     "filelock": {"syncauth.adapters.locks"},
-    "httpx": {"syncauth.adapters.http_calls"},
+    "httpx": {
+        "syncauth.adapters.bearer_auth",
+        "syncauth.adapters.bearer_origins",
+        "syncauth.adapters.http_calls",
+    },
     "joserfc": {"syncauth.server.issuer"},
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent
