@@ -23,14 +23,18 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from syncauth import app as asynchronous
 from syncauth.announcer import Deliver, EventStream
+from syncauth.blocking_user import User
+from syncauth.email_password import BlockingEmailPassword as EmailPassword
 from syncauth.errors import Closed
 from syncauth.events import Event
 from syncauth.handles import OpenReplica as AsyncOpenReplica
+from syncauth.interfaces import IdentityProvider
 from syncauth.loop_thread import LoopThread
 from syncauth.models import Credentials, DeadLetter, Status
 from syncauth.parts import Parts
 from syncauth.replica.writer import refuse_in_write
-from syncauth.user import User
+from syncauth.sansio.effects import Transition
+from syncauth.user import User as AsyncUser
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -44,15 +48,11 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 class OpenReplica:
     """One user's SQLite file, open and synchronised; made by `App.open_replica`."""
 
-    def __init__(self, thread: LoopThread, replica: AsyncOpenReplica) -> None:
+    def __init__(self, thread: LoopThread, replica: AsyncOpenReplica, user: User) -> None:
         """Made by the App alone."""
         self._thread = thread
         self._replica = replica
-
-    @property
-    def user(self) -> User:
-        """Whose file this is."""
-        return self._replica.user
+        self.user = user
 
     @property
     def db(self) -> sqlite_utils.Database:
@@ -116,14 +116,22 @@ class App:
         app_id: str,
         data_dir: str | Path,
         deliver: Deliver | None = None,
+        provider: IdentityProvider | None = None,
         parts: Parts | None = None,
         **settings: Any,
     ) -> None:
         """Check the settings and touch nothing; see `syncauth.App`."""
         self._app = asynchronous.App(
-            url, app_id=app_id, data_dir=data_dir, deliver=deliver, parts=parts, **settings
+            url,
+            app_id=app_id,
+            data_dir=data_dir,
+            deliver=deliver,
+            provider=provider,
+            parts=parts,
+            **settings,
         )
         self._thread: LoopThread | None = None
+        self._users: dict[AsyncUser, User] = {}
 
     def open(self) -> Self:
         """Start the thread and open the App; raises what `syncauth.App.open` does."""
@@ -166,20 +174,65 @@ class App:
 
     def log_in(self, credentials: Credentials) -> User:
         """Log a user in and make it the current one."""
-        return self._opened().call(self._app.log_in(credentials))
+        return self._user(self._opened().call(self._app.log_in(credentials)))
 
     @property
     def current_user(self) -> User | None:
         """The user who logged in last and did not log out."""
-        return self._opened().run(lambda: self._app.current_user)
+        user = self._opened().run(lambda: self._app.current_user)
+        return None if user is None else self._user(user)
 
-    def log_out(self, user: User | None = None, *, forget: bool = False) -> None:
-        """Erase the user's tokens; its rows and unsent changes stay."""
-        self._opened().call(self._app.log_out(user, forget=forget))
+    @property
+    def users(self) -> tuple[User, ...]:
+        """Everyone who has logged in on this device and was not removed."""
+        return tuple(map(self._user, self._opened().run(lambda: self._app.users)))
+
+    @property
+    def email_password(self) -> EmailPassword:
+        """What has to do with accounts before anybody is logged in to one."""
+        return EmailPassword(self._opened(), self._app.email_password)
+
+    def switch_user(self, user: User) -> None:
+        """Make another user the current one."""
+        self._opened().call(self._app.switch_user(user.asynchronous))
+
+    def log_out(
+        self,
+        user: User | None = None,
+        *,
+        forget: bool = False,
+        upload_first: bool = False,
+        timeout: float | None = None,
+        discard: int | None = None,
+    ) -> None:
+        """Erase the user's tokens; its rows and unsent changes stay, unless they are discarded."""
+        self._opened().call(
+            self._app.log_out(
+                None if user is None else user.asynchronous,
+                forget=forget,
+                upload_first=upload_first,
+                timeout=timeout,
+                discard=discard,
+            )
+        )
+
+    def remove_user(self, user: User, *, discard: int = 0) -> None:
+        """Log the user out and delete its file from this device."""
+        self._opened().call(self._app.remove_user(user.asynchronous, discard=discard))
+
+    def delete_user(self, user: User) -> None:
+        """Delete the user at the server, then remove it from this device."""
+        self._opened().call(self._app.delete_user(user.asynchronous))
+
+    def history(self, user: User | None = None) -> Sequence[Transition]:
+        """Return the moves of the sessions on this device that are kept, oldest first."""
+        wanted = None if user is None else user.asynchronous
+        return self._opened().run(lambda: self._app.history(wanted))
 
     def request_relogin(self, user: User | None = None) -> None:
         """Call `on_relogin_required` again, if a relogin is required."""
-        self._opened().run(lambda: self._app.request_relogin(user))
+        wanted = None if user is None else user.asynchronous
+        self._opened().run(lambda: self._app.request_relogin(wanted))
 
     def network_changed(self) -> None:
         """Say that the network may be back."""
@@ -198,14 +251,14 @@ class App:
         """Open the user's SQLite file; see `syncauth.App.open_replica`."""
         thread = self._opened()
         opening = self._app.open_replica(
-            user,
+            user.asynchronous,
             tables=tables,
             counters=counters,
             keys=keys,
             local_triggers=local_triggers,
             create=create,
         )
-        return OpenReplica(thread, thread.call(opening))
+        return OpenReplica(thread, thread.call(opening), user)
 
     def events(self) -> Iterator[Event]:
         """Yield every event published from this call on, in order, until the App closes."""
@@ -216,6 +269,10 @@ class App:
         """Call this handler when a session has ended and sync has stopped."""
         return self._register(self._app.on_relogin_required, handler)
 
+    def on_session_expiring(self, handler: _Handler) -> _Handler:
+        """Call this handler days before a refresh token ends."""
+        return self._register(self._app.on_session_expiring, handler)
+
     def on_change_rejected(self, handler: _Handler) -> _Handler:
         """Call this handler for every change that the server refused."""
         return self._register(self._app.on_change_rejected, handler)
@@ -223,6 +280,10 @@ class App:
     def on_sync_error(self, handler: _Handler) -> _Handler:
         """Call this handler for every error of sync that is worth showing."""
         return self._register(self._app.on_sync_error, handler)
+
+    def _user(self, user: AsyncUser) -> User:
+        """Return the one blocking handle of a user."""
+        return self._users.setdefault(user, User(self._opened(), user))
 
     def _register(self, register: Callable[[_Handler], _Handler], handler: _Handler) -> _Handler:
         if self._thread is None:

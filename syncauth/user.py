@@ -10,9 +10,12 @@ once, with a renewed token, when the server did not take the one that it was mad
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from syncauth.adapters.bearer_auth import make_auth
+from syncauth.adapters.bearer_headers import HeaderProvider
+from syncauth.adapters.bearer_origins import Origin, own_origin, read_origins
 from syncauth.errors import Closed, InvalidToken, UnexpectedAnswer, UserRemovedError
 from syncauth.interfaces import AccessRejected
 from syncauth.models import ApiKey, Credentials, Profile, Secret, SessionState
@@ -21,6 +24,8 @@ from syncauth.sansio.accounts import Account
 from syncauth.sansio.tokens import claims_of
 
 if TYPE_CHECKING:
+    import httpx
+
     from syncauth.user_verbs import UserVerbs
 
 WAIT_SECONDS: Final = 10.0
@@ -164,6 +169,32 @@ class User:
         """
         await self._token(timeout, renew=True)
         return self.custom_data
+
+    # --- the app's own requests ------------------------------------------------------------------
+
+    def http_auth(self, origins: Iterable[str] | None = None) -> httpx.Auth:
+        """Return what lets the app's own requests bear this user's token: `httpx.Client(auth=…)`.
+
+        For synchronous and asynchronous clients of `httpx` and of `httpx2`. A request that is
+        answered with 401 is repeated once, with a renewed token; all share the one refresh.
+
+        Args:
+            origins: where the token may go, such as "https://api.example.com"; the App's own server
+                if None. Requests to others pass without it, and no redirect takes it elsewhere.
+
+        Raises:
+            InvalidConfig, InsecureServer: an origin cannot be used.
+        """
+        return make_auth(self, self._origins(origins))
+
+    def http_headers(self, origins: Iterable[str] | None = None) -> HeaderProvider:
+        """Return what gives the header for one request, for any other client; see `http_auth`."""
+        return HeaderProvider(self, self._origins(origins))
+
+    def _origins(self, origins: Iterable[str] | None) -> frozenset[Origin]:
+        self._check()
+        own = (own_origin(self._app.config.base_url),)
+        return read_origins(own if origins is None else origins)
 
     # --- the server ------------------------------------------------------------------------------
 

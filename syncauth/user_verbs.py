@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from syncauth.announcer import Deliver
 from syncauth.config import AppConfig
 from syncauth.driver import Driver
+from syncauth.email_password import EmailPassword
 from syncauth.errors import (
     Closed,
     InvalidConfig,
@@ -58,6 +59,11 @@ class UserVerbs(Telling):
             NotSupported: the identity provider of this App makes no accounts.
         """
         await self.accounts.register(email, password)
+
+    @property
+    def email_password(self) -> EmailPassword:
+        """What has to do with accounts of email and password, before anybody is logged in."""
+        return EmailPassword(lambda: self.accounts)
 
     async def log_in(self, credentials: Credentials) -> User:
         """Log a user in and make it the current one; what it wrote before is replayed by itself.

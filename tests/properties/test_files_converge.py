@@ -10,8 +10,8 @@ from unittest import mock
 from hypothesis import given, settings, strategies as st
 
 from syncauth.models import TableSpec
-from syncauth.sansio.records import Batch
 from syncauth.sansio.messages import BatchResult, Limits
+from syncauth.sansio.records import Batch
 from syncauth.server.config import ServedTable
 from syncauth.server.stores.rows_interface import PageLimits
 from syncauth.server.stores.shown import SHOWN_BYTES

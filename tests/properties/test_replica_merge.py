@@ -22,7 +22,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from syncauth.models import TableSpec
 from syncauth.replica.replica import FileReplica
-from syncauth.sansio.records import Batch
 from syncauth.sansio.messages import (
     BatchResult,
     Changes,
@@ -32,6 +31,7 @@ from syncauth.sansio.messages import (
     decode_sections,
     encode_sections,
 )
+from syncauth.sansio.records import Batch
 from tests.support.replica_bench import NOTES, OWN, VALUES, ReplicaBench
 
 BAD = "bad"

@@ -20,8 +20,8 @@ from syncauth.sansio import effects, inputs
 from syncauth.sansio.effects import Effect, Ticket
 from syncauth.sansio.engine import Engine
 from syncauth.sansio.inputs import Input
-from syncauth.sansio.records import Moment, StoredUser
 from syncauth.sansio.messages import ClientMessage, PushResult, ServerMessage
+from syncauth.sansio.records import Moment, StoredUser
 from syncauth.server.issuer import TokenFault
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.server import ANN, SimulatedServer

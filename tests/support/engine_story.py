@@ -30,7 +30,6 @@ from syncauth.sansio.effects import (
 )
 from syncauth.sansio.engine import Decision, Engine
 from syncauth.sansio.inputs import Input
-from syncauth.sansio.records import Batch, Moment, ReplicaState, StoredUser
 from syncauth.sansio.messages import (
     BatchMark,
     BatchResult,
@@ -42,6 +41,7 @@ from syncauth.sansio.messages import (
     TableShape,
     Welcome,
 )
+from syncauth.sansio.records import Batch, Moment, ReplicaState, StoredUser
 
 ANN = "ann"
 LIFE = 1800.0

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncauth.loop_thread import LoopThread
 from syncauth.errors import Closed
+from syncauth.loop_thread import LoopThread
 
 LIMIT = 10.0
 
@@ -39,9 +39,7 @@ def test_a_call_that_exits_does_so_in_its_caller(thread: LoopThread) -> None:
     assert thread.call(answer()) == 42
 
 
-def test_a_task_that_exits_ends_alone(
-    thread: LoopThread, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_task_that_exits_ends_alone(thread: LoopThread, caplog: pytest.LogCaptureFixture) -> None:
     """What a handler began on the loop may exit as it likes: later calls are answered."""
 
     async def leave() -> None:

@@ -23,7 +23,7 @@ from syncauth.errors import (
     UnexpectedAnswer,
 )
 from syncauth.parts import Parts, open_parts
-from syncauth.sansio.effects import PutLogin, StoreWrite
+from syncauth.sansio.effects import PutLogin, StoreWrite, Transition
 from tests.integration.app.conftest import Start
 from tests.support.app_bench import ANN, OpenApp, next_event, open_notes, until
 from tests.support.processes import EMAIL, PASSWORD, Server
@@ -98,11 +98,11 @@ async def test_a_store_that_takes_no_writes_only_delays(
     parts = await parts_of(server.url, tmp_path / "device")
     full = [True]
 
-    def commit(writes: Sequence[StoreWrite]) -> None:
+    def commit(writes: Sequence[StoreWrite], history: Sequence[Transition] = ()) -> None:
         if full and not any(isinstance(each, PutLogin) for each in writes):
             message = "the disk is full"
             raise StorageError(message)
-        parts.store.commit(writes)
+        parts.store.commit(writes, history)
 
     store: Any = Overlaid(parts.store, commit=commit)
     app = await open_app(server.url, parts=replace(parts, store=store))

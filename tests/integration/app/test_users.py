@@ -46,7 +46,7 @@ async def test_anonymous_users_are_users(server: Server, open_app: OpenApp) -> N
     replica = await open_notes(app, one)
     replica.db["notes"].insert({"id": "1", "title": "mine", "body": None})
     await replica.wait_uploaded(10)
-    other = await app.log_in(syncauth.Credentials.anonymous())
+    other = await app.log_in(syncauth.Credentials.anonymous(reuse=False))
     assert other.id != one.id
     assert app.current_user is other
 
