@@ -50,6 +50,15 @@ def lasting(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return asyncio.create_task(work)
 
 
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work until it is done, also if whoever waits is cancelled meanwhile."""
+    task = lasting(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()
+
+
 class Driver:
     """Feeds the engine and carries out what it decides, on one event loop."""
 

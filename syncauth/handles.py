@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from syncauth.driver import to_its_end
 from syncauth.errors import Closed, WaitTimedOut
 from syncauth.events import Event, Uploaded
 from syncauth.models import DeadLetter, Status
@@ -136,7 +137,7 @@ class OpenReplica:
             with contextlib.suppress(asyncio.CancelledError, Closed):
                 await self._app.close_replica(self)
         finally:
-            await self.close_file()
+            await to_its_end(self.close_file())
 
     async def _uploaded(self) -> None:
         user = self.user.id

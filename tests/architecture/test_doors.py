@@ -15,6 +15,8 @@ DOORS = {
     "cryptography": {"syncauth.adapters.keys"},
     "filelock": {"syncauth.adapters.locks"},
     "httpx": {
+        "syncauth.blocking_user",
+        "syncauth.user",
         "syncauth.adapters.bearer_auth",
         "syncauth.adapters.bearer_origins",
         "syncauth.adapters.http_calls",

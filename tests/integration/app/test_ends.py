@@ -44,7 +44,7 @@ class Overlaid:
 
 async def parts_of(url: str, directory: Path) -> Parts:
     """Make the real parts of an App."""
-    return await open_parts(AppConfig(url, "test", directory, key_storage="file"), None)
+    return await open_parts(AppConfig(url, "test", directory, key_storage="file"), None, None)
 
 
 async def within(work: Any) -> Any:
