@@ -31,14 +31,15 @@ services: services-oauth
 # The OAuth 2.0 servers that the tests run against, each with its own client at pinned versions.
 OAUTH := .services/oauth
 services-oauth: $(OAUTH)/.made
+	test -x /usr/bin/glewlwyd || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends 'glewlwyd=2.7.*'; }
+
 $(OAUTH)/.made: tests/support/oidc_provider/package.json tests/support/django_oauth/requirements.txt
 	mkdir -p $(OAUTH)
-	node --version >/dev/null 2>&1 && npm --version >/dev/null 2>&1 || \
-		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y nodejs npm; }
+	node --version && npm --version || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nodejs npm; }
 	cp tests/support/oidc_provider/package.json $(OAUTH)/
 	npm install --prefix $(OAUTH) --no-package-lock --no-audit --no-fund --silent
 	test -x $(OAUTH)/django/bin/python || python3 -m venv $(OAUTH)/django
 	$(OAUTH)/django/bin/python -m pip install --quiet -r tests/support/django_oauth/requirements.txt
-	test -x /usr/bin/glewlwyd || { apt-get -qq update && \
-		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends glewlwyd; }
 	touch $@

@@ -30,7 +30,7 @@ from syncauth.adapters.oauth_answers import (
 )
 from syncauth.adapters.oauth_credentials import LONGEST_LOGIN_SECONDS, DevicePrompt
 from syncauth.adapters.oauth_discovery import OAuthEndpoints, check_endpoint
-from syncauth.adapters.oauth_judgement import denied, refusal
+from syncauth.adapters.oauth_judgement import INVALID_GRANT, Shapes, denied, is_listed, refusal
 from syncauth.adapters.oauth_loopback import Loopback
 from syncauth.errors import (
     CredentialsRefused,
@@ -65,6 +65,7 @@ class Grants:
     post: Callable[[str, dict[str, str]], Awaitable[Outcome]]
     sleep: Callable[[float], Awaitable[object]]
     random: Callable[[int], bytes]
+    login_refused: Shapes = ()
 
     async def by_code(
         self, open_url: Callable[[str], Any], *, port: int, wait: float, parameters: dict[str, str]
@@ -176,6 +177,11 @@ class Grants:
         if self.scope:
             form["scope"] = self.scope
         outcome = await self.post(self.endpoints.token, form)
+        if isinstance(outcome, Answer) and is_listed(
+            outcome, read_denial(outcome), self.login_refused
+        ):
+            why = f"the answer {outcome.status} is listed as this server's refusal"
+            raise CredentialsRefused(code=INVALID_GRANT, why=why)
         return _granted(outcome, secrets=(password,)), None
 
 

@@ -73,7 +73,7 @@ def judge_refresh(outcome: Outcome, presented: Secret, also_refused: Shapes) -> 
     if isinstance(outcome, Silence):
         return Deferred(outcome.why, online=outcome.online, sent=outcome.sent)
     denial = read_denial(outcome)
-    if _is_listed(outcome, denial, also_refused):
+    if is_listed(outcome, denial, also_refused):
         code = denial.code if denial else "nothing"
         why = f"the server says {quote(code, (presented,))} with {outcome.status}"
         return Refused(ReloginReason.EXPIRED, f"{why}, which is listed as its refusal")
@@ -95,7 +95,8 @@ def _judge_granted(answer: Answer, presented: Secret) -> RefreshAnswer:
         return Deferred(error.why, doubtful=not answer.is_json)
 
 
-def _is_listed(answer: Answer, denial: Denial | None, shapes: Shapes) -> bool:
+def is_listed(answer: Answer, denial: Denial | None, shapes: Shapes) -> bool:
+    """Tell whether an answer is one of the listed shapes."""
     if denial is not None:
         return (answer.status, denial.code) in shapes
     return not answer.body and (answer.status, "") in shapes

@@ -94,6 +94,7 @@ class OAuthProvider:
         user_id_from: UserIdFrom = "id_token",
         user_claim: str = "sub",
         also_refused: Shapes = (),
+        login_refused: Shapes = (),
         repeat_safe: bool = False,
         deadline: float = DEADLINE_SECONDS,
         tls: ssl.SSLContext | None = None,
@@ -115,6 +116,7 @@ class OAuthProvider:
             user_claim: the claim that names the user there; never an email address.
             also_refused: further answers to a refresh by which this server says that the session
                 has ended: pairs of a status and an error code, "" for an empty body.
+            login_refused: the same for the answers by which it refuses a password.
             repeat_safe: whether the server takes an old refresh token for a while after it was
                 renewed, so that a refresh whose answer was lost may be sent again.
             deadline: seconds for each token call as a whole.
@@ -140,6 +142,7 @@ class OAuthProvider:
         self._user_id_from = user_id_from
         self._user_claim = user_claim
         self._also_refused = frozenset(also_refused)
+        self._login_refused = frozenset(login_refused)
         self._repeat_safe = repeat_safe
         self._deadline = deadline
         self._sleep = sleep
@@ -286,6 +289,7 @@ class OAuthProvider:
             post=self._post,
             sleep=self._sleep,
             random=self._random,
+            login_refused=self._login_refused,
         )
 
     async def _settle(self, place: OAuthEndpoints, redeemed: Redeemed) -> Login:

@@ -17,7 +17,7 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 
 USER, PASSWORD = "ann", "correct horse battery staple"
-CLIENT, SECRET = "field-notes", "a secret of the test"
+CLIENT, SECRET = "field-notes", "a secret: of the test"
 urlpatterns: list[object] = []
 
 
