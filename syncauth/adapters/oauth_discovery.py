@@ -28,12 +28,12 @@ class OAuthEndpoints:
     without it is refused.
     """
 
-    token: str
-    authorization: str = ""
-    device_authorization: str = ""
-    revocation: str = ""
-    userinfo: str = ""
-    jwks: str = ""
+    token_endpoint: str
+    authorization_endpoint: str = ""
+    device_authorization_endpoint: str = ""
+    revocation_endpoint: str = ""
+    userinfo_endpoint: str = ""
+    jwks_uri: str = ""
     iss_in_redirect: bool = False
 
 
@@ -72,12 +72,12 @@ def read_endpoints(answer: Answer, issuer: str) -> OAuthEndpoints:
     if not told.token_endpoint:
         raise Malformed("the metadata name no token endpoint")
     endpoints = OAuthEndpoints(
-        token=told.token_endpoint,
-        authorization=told.authorization_endpoint,
-        device_authorization=told.device_authorization_endpoint,
-        revocation=told.revocation_endpoint,
-        userinfo=told.userinfo_endpoint,
-        jwks=told.jwks_uri,
+        token_endpoint=told.token_endpoint,
+        authorization_endpoint=told.authorization_endpoint,
+        device_authorization_endpoint=told.device_authorization_endpoint,
+        revocation_endpoint=told.revocation_endpoint,
+        userinfo_endpoint=told.userinfo_endpoint,
+        jwks_uri=told.jwks_uri,
         iss_in_redirect=told.authorization_response_iss_parameter_supported,
     )
     try:

@@ -71,14 +71,14 @@ class Grants:
         self, open_url: Callable[[str], Any], *, port: int, wait: float, parameters: dict[str, str]
     ) -> Redeemed:
         """Log in by a browser (RFC 6749 section 4.1, RFC 7636, RFC 8252)."""
-        if not self.endpoints.authorization:
+        if not self.endpoints.authorization_endpoint:
             raise _not_offered("no login by the browser")
         verifier, state, nonce = (_text(self.random(RANDOM_BYTES)) for _ in range(3))
         digest = hashlib.sha256(verifier.encode()).digest()
         async with Loopback(port=port, state=state) as loopback:
             query = self._authorization(loopback.redirect_uri, state, nonce, _text(digest))
-            joint = "&" if "?" in self.endpoints.authorization else "?"
-            url = f"{self.endpoints.authorization}{joint}{urlencode(query | parameters)}"
+            joint = "&" if "?" in self.endpoints.authorization_endpoint else "?"
+            url = f"{self.endpoints.authorization_endpoint}{joint}{urlencode(query | parameters)}"
             try:
                 async with asyncio.timeout(wait):
                     told = await _beside(_call(open_url, url, "open"), loopback.redirected())
@@ -92,7 +92,7 @@ class Grants:
             "redirect_uri": loopback.redirect_uri,
             "code_verifier": verifier,
         }
-        outcome = await self.post(self.endpoints.token, form)
+        outcome = await self.post(self.endpoints.token_endpoint, form)
         answer = _granted(outcome, secrets=(Secret(form["code"]), Secret(verifier)))
         return answer, nonce if "openid" in self.scope.split() else None
 
@@ -129,10 +129,10 @@ class Grants:
 
     async def by_device(self, show: Callable[[DevicePrompt], Any]) -> Redeemed:
         """Log in by a browser on another device (RFC 8628)."""
-        if not self.endpoints.device_authorization:
+        if not self.endpoints.device_authorization_endpoint:
             raise _not_offered("no login by another device")
         form = {"scope": self.scope} if self.scope else {}
-        answer = _granted(await self.post(self.endpoints.device_authorization, form))
+        answer = _granted(await self.post(self.endpoints.device_authorization_endpoint, form))
         try:
             told = decode_json(answer, _Device)
             prompt = told.prompt()
@@ -153,14 +153,15 @@ class Grants:
     async def _poll(self, code: Secret, interval: float) -> Answer:
         """Ask until the person has decided."""
         form = {"grant_type": DEVICE_CODE, "device_code": code.reveal()}
+        pause = interval
         while True:
-            await self.sleep(interval)
-            outcome = await self.post(self.endpoints.token, form)
+            await self.sleep(pause)
+            outcome = await self.post(self.endpoints.token_endpoint, form)
             if isinstance(outcome, Silence):
-                interval = min(interval * 2, LONGEST_INTERVAL_SECONDS)  # section 3.5
+                pause = interval = min(interval * 2, LONGEST_INTERVAL_SECONDS)  # section 3.5
                 continue
             denial = read_denial(outcome)
-            if outcome.granted and denial is None:
+            if outcome.granted and outcome.is_json and denial is None:
                 return outcome
             if denial is not None and denial.code == "slow_down":
                 interval += INTERVAL_SECONDS
@@ -169,14 +170,14 @@ class Grants:
                 if isinstance(failure, (CredentialsRefused, InvalidConfig)):
                     raise failure
                 interval = min(interval * 2, LONGEST_INTERVAL_SECONDS)
-                await self.sleep(outcome.retry_after or 0.0)
+            pause = max(interval, outcome.retry_after or 0.0)
 
     async def by_password(self, username: str, password: Secret) -> Redeemed:
         """Log in with a password (RFC 6749 section 4.3)."""
         form = {"grant_type": "password", "username": username, "password": password.reveal()}
         if self.scope:
             form["scope"] = self.scope
-        outcome = await self.post(self.endpoints.token, form)
+        outcome = await self.post(self.endpoints.token_endpoint, form)
         if isinstance(outcome, Answer) and is_listed(
             outcome, read_denial(outcome), self.login_refused
         ):

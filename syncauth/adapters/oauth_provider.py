@@ -15,17 +15,14 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from syncauth.adapters import oauth_credentials, oauth_identity
+from syncauth.adapters import oauth_credentials
 from syncauth.adapters.oauth_answers import (
     Answer,
-    Granted,
     Malformed,
     Outcome,
     Silence,
-    read_object,
-    read_tokens,
 )
 from syncauth.adapters.oauth_credentials import CODE, DEVICE, PASSWORD
 from syncauth.adapters.oauth_discovery import (
@@ -42,6 +39,7 @@ from syncauth.adapters.oauth_judgement import (
     judge_revoke,
     refusal,
 )
+from syncauth.adapters.oauth_login import PLACES, LoginReader, UserIdFrom, read_grant, unusable
 from syncauth.adapters.oauth_transport import Transport
 from syncauth.config import check_server
 from syncauth.errors import (
@@ -49,22 +47,17 @@ from syncauth.errors import (
     InvalidConfig,
     NotSupported,
     SyncAuthError,
-    UnexpectedAnswer,
 )
 from syncauth.models import (
-    ANONYMOUS_DEVICE,
     Credentials,
     Deferred,
     Login,
     Misconfigured,
     RefreshAnswer,
     Secret,
-    TokenPair,
 )
 
 DEADLINE_SECONDS: Final = 10.0
-UserIdFrom = Literal["id_token", "userinfo", "access_token"]
-_PLACES: Final = ("id_token", "userinfo", "access_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,33 @@ class _Nowhere:
 
 
 class OAuthProvider:
-    """`IdentityProvider` of one client at one issuer; its constructor does no I/O."""
+    """`IdentityProvider` of one client at one issuer; its constructor does no I/O.
+
+    Args:
+        issuer: its URL, exactly as its metadata name it.
+        client_id: the app's name there.
+        client_secret: only for clients that have one; an app on a person's device has none.
+        client_auth: whether the secret travels in a header ("basic") or in the form ("post").
+        scopes: what to ask for; most issuers give a refresh token for `offline_access` alone.
+        endpoints: for an issuer without metadata; otherwise they are asked for, and again after
+            trouble.
+        user_id_from: what names the user: a verified ID token, the answer of the userinfo
+            endpoint, or an access token that is a JWT, verified as well.
+        user_claim: the claim that names the user there; never an email address.
+        also_refused: further answers to a refresh by which this server says that the session
+            has ended: pairs of a status and an error code, "" for an empty body.
+        login_refused: the same for the answers by which it refuses a password.
+        repeat_safe: whether the server takes an old refresh token for a while after it was
+            renewed, so that a refresh whose answer was lost may be sent again.
+        deadline: seconds for each token call as a whole.
+        tls: defaults to the certificates that the machine trusts.
+        sleep: waits between the questions of a device login.
+        random: returns as many random bytes as it is asked for.
+
+    Raises:
+        InvalidConfig: a setting cannot be.
+        InsecureServer: tokens would travel in clear text.
+    """
 
     browser_login = staticmethod(oauth_credentials.browser_login)
     device_login = staticmethod(oauth_credentials.device_login)
@@ -101,33 +120,7 @@ class OAuthProvider:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """Take what is registered at the issuer.
-
-        Args:
-            issuer: its URL, exactly as its metadata name it.
-            client_id: the app's name there.
-            client_secret: only for clients that have one; an app on a person's device has none.
-            client_auth: whether the secret travels in a header ("basic") or in the form ("post").
-            scopes: what to ask for; most issuers give a refresh token for `offline_access` alone.
-            endpoints: for an issuer without metadata; otherwise they are asked for, and again after
-                trouble.
-            user_id_from: what names the user: a verified ID token, the answer of the userinfo
-                endpoint, or an access token that is a JWT, verified as well.
-            user_claim: the claim that names the user there; never an email address.
-            also_refused: further answers to a refresh by which this server says that the session
-                has ended: pairs of a status and an error code, "" for an empty body.
-            login_refused: the same for the answers by which it refuses a password.
-            repeat_safe: whether the server takes an old refresh token for a while after it was
-                renewed, so that a refresh whose answer was lost may be sent again.
-            deadline: seconds for each token call as a whole.
-            tls: defaults to the certificates that the machine trusts.
-            sleep: waits between the questions of a device login.
-            random: returns as many random bytes as it is asked for.
-
-        Raises:
-            InvalidConfig: a setting cannot be.
-            InsecureServer: tokens would travel in clear text.
-        """
+        """Take what is registered at the issuer; see the class."""
         check_server(issuer)
         if endpoints is not None:
             check_endpoints(endpoints, issuer)
@@ -208,7 +201,7 @@ class OAuthProvider:
                 if isinstance(place, _Nowhere):
                     return place.judgement
                 sent = True
-                outcome = await self._post(place.token, form)
+                outcome = await self._post(place.token_endpoint, form)
         except TimeoutError:
             outcome = Silence("the issuer did not answer in time", sent=sent)
         return judge_refresh(outcome, refresh_token, self._also_refused)
@@ -224,10 +217,10 @@ class OAuthProvider:
         place = await self._locate()
         if isinstance(place, _Nowhere):
             return False
-        if not place.revocation:
+        if not place.revocation_endpoint:
             return True
         form = {"token": refresh_token.reveal(), "token_type_hint": "refresh_token"}
-        return judge_revoke(await self._post(place.revocation, form))
+        return judge_revoke(await self._post(place.revocation_endpoint, form))
 
     async def aclose(self) -> None:
         """Close the connections; idempotent. What is under way ends as unanswered."""
@@ -260,8 +253,8 @@ class OAuthProvider:
         except InsecureServer as error:
             return _Nowhere(Misconfigured(str(error)), error)
         except Malformed as error:
-            unusable = _unusable("the issuer's metadata cannot be used", answer, error.why)
-            return _Nowhere(Misconfigured(str(unusable)), unusable)
+            failure = unusable("the issuer's metadata cannot be used", answer, error.why)
+            return _Nowhere(Misconfigured(str(failure)), failure)
         return self._found
 
     async def _post(self, url: str, form: dict[str, str]) -> Outcome:
@@ -295,87 +288,21 @@ class OAuthProvider:
     async def _settle(self, place: OAuthEndpoints, redeemed: Redeemed) -> Login:
         """Read whose login it is; a session that names nobody is ended again."""
         answer, nonce = redeemed
-        what = "the issuer's answer to the login cannot be used"
+        granted = read_grant(answer)
+        reader = LoginReader(
+            issuer=self._issuer,
+            client_id=self._client_id,
+            user_id_from=self._user_id_from,
+            user_claim=self._user_claim,
+            endpoints=place,
+            get=self._transport.get,
+        )
         try:
-            granted = read_tokens(answer)
-        except Malformed as error:
-            raise _unusable(what, answer, error.why) from None
-        if granted.refresh is None:
-            why, remedy = (
-                "it has no refresh token",
-                "Ask for the scope offline_access, or allow refresh tokens to this client at the issuer",
-            )
-            raise _unusable(what, answer, why, remedy)
-        pair = granted.pair()
-        try:
-            return await self._login(place, answer, granted, pair, nonce)
-        except Malformed as error:
-            failure: SyncAuthError = _unusable(what, answer, error.why)
+            return await reader.read(answer, granted, nonce)
         except SyncAuthError as error:
             failure = error
-        await self.revoke(pair.refresh)
+        await self.revoke(granted.pair().refresh)
         raise failure
-
-    async def _login(
-        self,
-        place: OAuthEndpoints,
-        answer: Answer,
-        granted: Granted,
-        pair: TokenPair,
-        nonce: str | None,
-    ) -> Login:
-        if self._user_id_from == "userinfo":
-            claims = await self._document(place.userinfo, "userinfo", granted.access)
-        else:
-            keys = await self._document(place.jwks, "jwks")
-            if self._user_id_from == "access_token":
-                claims = oauth_identity.verify(
-                    granted.access, keys, issuer=self._issuer, at=answer.sent_at
-                )
-            elif granted.id_token is None:
-                remedy = "Ask for the scope openid, or set user_id_from"
-                raise _unusable("the issuer gave no ID token", answer, "", remedy)
-            else:
-                claims = oauth_identity.verify_id_token(
-                    granted.id_token,
-                    keys,
-                    issuer=self._issuer,
-                    client_id=self._client_id,
-                    nonce=nonce,
-                    at=answer.sent_at,
-                )
-                claims = await self._with_userinfo(place, granted.access, claims)
-        subject = oauth_identity.subject_of(claims, self._user_claim)
-        profile = oauth_identity.profile_of(claims, subject, self._issuer)
-        return Login(f"{self._issuer}|{subject}", ANONYMOUS_DEVICE, pair, profile)
-
-    async def _with_userinfo(
-        self, place: OAuthEndpoints, access: Secret, claims: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Add what the userinfo endpoint tells; a login does not fail for want of it.
-
-        Raises:
-            Malformed: it tells of another user (OpenID Connect Core 1.0, section 5.3.2).
-        """
-        if not place.userinfo:
-            return claims
-        try:
-            told = await self._document(place.userinfo, "userinfo", access)
-        except (SyncAuthError, Malformed):
-            return claims
-        if told.get("sub") != claims.get("sub"):
-            raise Malformed("ID token and userinfo endpoint name different users")
-        return told | claims
-
-    async def _document(self, url: str, name: str, bearer: Secret | None = None) -> dict[str, Any]:
-        """Fetch a JSON object of the issuer's."""
-        if not url:
-            what, remedy = f"the issuer has no {name} endpoint", "Set user_id_from, or endpoints"
-            raise InvalidConfig(what, setting="user_id_from", remedy=remedy)
-        outcome = await self._transport.get(url, bearer=bearer)
-        if isinstance(outcome, Silence) or not outcome.granted:
-            raise refusal(outcome, secrets=() if bearer is None else (bearer,))
-        return read_object(outcome)
 
 
 def _check(
@@ -384,15 +311,10 @@ def _check(
     checks = (
         ("client_id", bool(client_id) and client_id.isprintable(), "Use the id at the issuer"),
         ("client_auth", client_auth in ("basic", "post"), "Use 'basic' or 'post'"),
-        ("user_id_from", user_id_from in _PLACES, f"Use one of {', '.join(_PLACES)}"),
+        ("user_id_from", user_id_from in PLACES, f"Use one of {', '.join(PLACES)}"),
         ("user_claim", "email" not in user_claim and bool(user_claim), "Use 'sub'"),
         ("deadline", deadline > 0, "Give seconds above 0"),
     )
     for setting, good, remedy in checks:
         if not good:
             raise InvalidConfig("this setting cannot be", setting=setting, remedy=remedy)
-
-
-def _unusable(what: str, answer: Answer, why: str, remedy: str = "") -> UnexpectedAnswer:
-    remedy = remedy or "Check the issuer and its client"
-    return UnexpectedAnswer(what, status=answer.status, why=why, remedy=remedy)

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,8 @@ def metadata(issuer: str) -> dict[str, Any]:
 def endpoints(issuer: str, **changes: str) -> OAuthEndpoints:
     """Return the server's endpoints as an app gives them by hand, with changes."""
     told = metadata(issuer)
-    given = {
-        "token": told["token_endpoint"],
-        "authorization": told["authorization_endpoint"],
-        "device_authorization": told.get("device_authorization_endpoint", ""),
-        "revocation": told.get("revocation_endpoint", ""),
-        "userinfo": told["userinfo_endpoint"],
-        "jwks": told["jwks_uri"],
-    }
+    names = {each.name for each in fields(OAuthEndpoints)}
+    given = {name: value for name, value in told.items() if name in names}
     return OAuthEndpoints(**(given | changes))
 
 

@@ -93,7 +93,7 @@ async def test_within_the_grace_a_repeat_gives_the_same_answer(
     token = await session(provider)
     target = metadata(graceful)["token_endpoint"]
     async with LossyProxy(urlsplit(graceful).port or 0) as proxy:
-        where = endpoints(graceful, token=proxy.through(target))
+        where = endpoints(graceful, token_endpoint=proxy.through(target))
         lossy = connect(graceful, endpoints=where, repeat_safe=True)
         proxy.swallow = True
         lost = await lossy.refresh(token, "id")
@@ -122,7 +122,7 @@ async def test_without_grace_an_old_token_ends_the_family(
 async def test_a_revoked_session_is_refused(graceful: str, connect: MakeProvider) -> None:
     """The revocation endpoint, which its metadata do not name, is given by hand."""
     base = graceful.removesuffix("/o")
-    where = endpoints(graceful, revocation=f"{base}/o/revoke_token/")
+    where = endpoints(graceful, revocation_endpoint=f"{base}/o/revoke_token/")
     provider = await by_browser(connect, graceful, endpoints=where)
     token = await session(provider)
 

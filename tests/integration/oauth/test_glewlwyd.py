@@ -123,7 +123,7 @@ async def test_a_lost_answer_judges_nothing_and_its_repetition_is_refused(
     """The token was sent and is used up."""
     token = (await log_in(provider)).tokens.refresh
     async with LossyProxy(urlsplit(issuer).port or 0) as proxy:
-        where = endpoints(issuer, token=proxy.through(f"{issuer}/token"))
+        where = endpoints(issuer, token_endpoint=proxy.through(f"{issuer}/token"))
         lossy = connect(issuer, client_secret=GLEWLWYD_SECRET, endpoints=where, also_refused=EMPTY)
         proxy.swallow = True
         lost = await lossy.refresh(token, "id")

@@ -129,7 +129,7 @@ async def test_a_lost_answer_judges_nothing_and_its_repetition_is_refused(
     provider = connect(issuer)
     token = (await log_in(provider)).tokens.refresh
     async with LossyProxy(urlsplit(issuer).port or 0) as proxy:
-        where = endpoints(issuer, token=proxy.through(f"{issuer}/token"))
+        where = endpoints(issuer, token_endpoint=proxy.through(f"{issuer}/token"))
         lossy = connect(issuer, endpoints=where)
         proxy.swallow = True
         lost = await lossy.refresh(token, "id")
@@ -172,7 +172,7 @@ async def test_a_token_that_expires_on_the_way_is_refused_as_expired(
         token = (await log_in(provider)).tokens.refresh
         token = (await renew(provider, token)).tokens.refresh
         async with LossyProxy(urlsplit(issuer).port or 0) as proxy, asyncio.TaskGroup() as group:
-            where = endpoints(issuer, token=proxy.through(f"{issuer}/token"))
+            where = endpoints(issuer, token_endpoint=proxy.through(f"{issuer}/token"))
             slow = connect(issuer, endpoints=where)
             proxy.pass_on.clear()
             under_way = group.create_task(slow.refresh(token, "id"))
