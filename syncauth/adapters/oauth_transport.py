@@ -22,9 +22,6 @@ from syncauth.errors import Closed
 from syncauth.models import Secret
 
 LONGEST_ANSWER_BYTES: Final = 1_000_000
-IDLE_SECONDS: Final = 2.0
-"""How long an idle connection is kept: one that the server is about to close loses a request."""
-
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -101,9 +98,9 @@ class Transport:
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
                 headers={"Accept": JSON, "Accept-Encoding": "identity", "User-Agent": "syncauth"},
                 timeout=timeout,
-                limits=httpx.Limits(
-                    max_connections=4, max_keepalive_connections=2, keepalive_expiry=IDLE_SECONDS
-                ),
+                # None is kept: one that the server is about to close would lose a request, and a
+                # refresh that may have arrived can cost a login. Token calls are rare.
+                limits=httpx.Limits(max_connections=4, max_keepalive_connections=0),
             )
         return self._client
 

@@ -248,6 +248,17 @@ async def test_without_a_server_nothing_was_sent(odd: OddServer) -> None:
     assert not answered.sent and not answered.online
 
 
+async def test_each_call_has_a_connection_of_its_own(
+    odd: OddServer, provider: OAuthProvider
+) -> None:
+    """No refresh is lost with an idle connection that the server closes just then."""
+    odd.reply(TOKEN, tokens())
+    for _ in range(2):
+        assert isinstance(await provider.refresh(OLD, "id"), Renewed)
+
+    assert len({request.connection for request in odd.requests}) == len(odd.requests) == 3
+
+
 async def test_listed_answers_are_refusals_too(odd: OddServer) -> None:
     """A server's own way to refuse counts where the app listed it, by status and code."""
     describe(odd)
