@@ -79,18 +79,18 @@ class Loopback:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        told: dict[str, str] | None = None
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-                told = self._read(head)
+                told = self._read(await reader.readuntil(b"\r\n\r\n"))
                 status = "404 Not Found" if told is None else "200 OK"
                 writer.write(_page(status, NOT_MEANT if told is None else DONE))
                 await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the page is a courtesy: what the redirect told counts without it
+        finally:
             if told is not None and not self._found.done():
                 self._found.set_result(told)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # whoever that was has said nothing that counts
-        finally:
             self._writers.discard(writer)
             writer.close()
             with suppress(OSError, asyncio.CancelledError):

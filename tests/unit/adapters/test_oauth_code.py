@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+import struct
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -157,6 +158,25 @@ async def test_requests_without_the_state_are_waited_past(
     assert login.user_id == f"{odd.url}|u1"
     assert [page.status_code for page in person.answers] == [404] * 6
     assert b"code=right" in odd.seen(TOKEN)[0].body
+
+
+async def test_a_browser_that_hangs_up_has_still_brought_the_code(
+    odd: OddServer, provider: OAuthProvider
+) -> None:
+    """The page at the end is a courtesy; the login does not wait for its being read."""
+
+    async def act(person: Person) -> None:
+        grant(odd, person)
+        await person.opened.wait()
+        port = urlsplit(person.asked["redirect_uri"]).port or 0
+        with socket.create_connection(("127.0.0.1", port)) as browser:
+            browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            target = f"/callback?code=c&state={person.asked['state']}"
+            browser.sendall(f"GET {target} HTTP/1.1\r\nHost: app\r\n\r\n".encode())
+
+    login, _ = await outcome_of(provider, act)
+
+    assert login.user_id == f"{odd.url}|u1"
 
 
 @pytest.mark.parametrize(
