@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: venv test check demo bench mutants services
+.PHONY: venv test check demo bench mutants services services-oauth
 
 venv: .venv/.made
 .venv/.made: pyproject.toml constraints.txt
@@ -26,5 +26,20 @@ bench: venv
 mutants: venv
 	$(PYTHON) -m tests.mutants
 
-services:
-	@echo "nothing to start: tests, benchmarks and the demo start what they need, on loopback"
+services: services-oauth
+
+# The OAuth 2.0 servers that the tests run against, each with its own client at pinned versions.
+OAUTH := .services/oauth
+services-oauth: $(OAUTH)/.made
+	test -x /usr/bin/glewlwyd || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends 'glewlwyd=2.7.*'; }
+
+$(OAUTH)/.made: tests/support/oidc_provider/package.json tests/support/django_oauth/requirements.txt
+	mkdir -p $(OAUTH)
+	node --version && npm --version || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nodejs npm; }
+	cp tests/support/oidc_provider/package.json $(OAUTH)/
+	npm install --prefix $(OAUTH) --no-package-lock --no-audit --no-fund --silent
+	test -x $(OAUTH)/django/bin/python || python3 -m venv $(OAUTH)/django
+	$(OAUTH)/django/bin/python -m pip install --quiet -r tests/support/django_oauth/requirements.txt
+	touch $@

@@ -226,12 +226,19 @@ class TokenUnavailableError(UnreachableError):
 
 
 class WaitTimedOut(UnreachableError):
-    """What a `wait_…` verb waited for did not happen in time; `waited` is in seconds."""
+    """What a `wait_…` verb or a login waited for did not happen in time; `waited` is in seconds."""
 
-    def __init__(self, what: str, *, waited: float, why: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        waited: float,
+        why: str = "",
+        remedy: str = "Look at replica.status, or wait longer",
+    ) -> None:
         """Keep how long was waited."""
         self.waited = waited
-        super().__init__(what, why=why, remedy="Look at replica.status, or wait longer")
+        super().__init__(what, why=why, remedy=remedy)
 
 
 class ProtocolError(SyncAuthError):

@@ -20,8 +20,9 @@ DOORS = {
         "syncauth.adapters.bearer_auth",
         "syncauth.adapters.bearer_origins",
         "syncauth.adapters.http_calls",
+        "syncauth.adapters.oauth_transport",
     },
-    "joserfc": {"syncauth.server.issuer"},
+    "joserfc": {"syncauth.adapters.oauth_identity", "syncauth.server.issuer"},
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent
     "sqlite_utils": {"syncauth.blocking", "syncauth.handles", "syncauth.replica"},
