@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: venv test check demo bench mutants services
+.PHONY: venv test check demo bench mutants services services-keyring
 
 venv: .venv/.made
 .venv/.made: pyproject.toml constraints.txt
@@ -26,5 +26,10 @@ bench: venv
 mutants: venv
 	$(PYTHON) -m tests.mutants
 
-services:
-	@echo "nothing to start: tests, benchmarks and the demo start what they need, on loopback"
+services: services-keyring
+
+services-keyring:
+	@for program in dbus-run-session gnome-keyring-daemon secret-tool; do \
+	    command -v $$program > /dev/null || { apt-get update -qq && \
+	        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq dbus gnome-keyring libsecret-tools; break; }; \
+	done
