@@ -53,7 +53,7 @@ async def test_an_app_whose_provider_makes_no_accounts_says_so(
 ) -> None:
     """The error says where an account is made; nothing else is amiss."""
     config = AppConfig(server.url, "test", tmp_path / "device", key_storage="memory")
-    parts = replace(await open_parts(config, None), accounts=None)
+    parts = replace(await open_parts(config, None, None), accounts=None)
     async with syncauth.App(
         server.url, app_id="test", data_dir=config.data_dir, parts=parts
     ) as app:
