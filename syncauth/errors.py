@@ -23,6 +23,7 @@ SyncAuthError
 ├── ProtocolError
 │   ├── InvalidToken
 │   ├── InvalidMessage
+│   ├── InvalidDocument
 │   ├── UnexpectedAnswer
 │   ├── FunctionFailed
 │   └── InsecureServer
@@ -224,6 +225,22 @@ class InvalidToken(ProtocolError):
 
 class InvalidMessage(ProtocolError):
     """A message of the sync protocol cannot be read or breaks a rule of the protocol."""
+
+
+class InvalidDocument(ProtocolError):
+    """A value has no Extended JSON form, or a document cannot be read as one.
+
+    `path` tells where in it, such as `$.items[2].price`.
+    """
+
+    def __init__(self, *, path: str, why: str) -> None:
+        """Name the place; the value is not kept."""
+        self.path = path
+        super().__init__(
+            f"no Extended JSON at {path}",
+            why=why,
+            remedy="Send only what syncauth.ejson lists",
+        )
 
 
 class UnexpectedAnswer(ProtocolError):
