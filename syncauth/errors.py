@@ -10,6 +10,7 @@ SyncAuthError
 │   ├── UserRemovedError
 │   ├── ChangesPending
 │   ├── NotSupported
+│   ├── FunctionError
 │   └── TableNotTrackable
 ├── AuthError
 │   ├── CredentialsRefused
@@ -122,6 +123,10 @@ class ChangesPending(UsageError):
 
 class NotSupported(UsageError):
     """The identity provider of this App does not offer this."""
+
+
+class FunctionError(UsageError):
+    """Raised by a function of the server's team to refuse its caller, who is told `what` and nothing else."""
 
 
 class TableNotTrackable(UsageError):

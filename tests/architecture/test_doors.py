@@ -15,7 +15,7 @@ DOORS = {
     "cryptography": {"syncauth.adapters.keys"},
     "filelock": {"syncauth.adapters.locks"},
     "httpx": {"syncauth.adapters.http_provider"},
-    "joserfc": {"syncauth.server.issuer"},
+    "joserfc": {"syncauth.server.foreign_tokens", "syncauth.server.issuer"},
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent
     "sqlite_utils": {"syncauth.blocking", "syncauth.handles", "syncauth.replica"},
