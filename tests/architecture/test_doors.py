@@ -19,7 +19,7 @@ DOORS = {
         "syncauth.adapters.bearer_origins",
         "syncauth.adapters.http_calls",
     },
-    "joserfc": {"syncauth.server.issuer"},
+    "joserfc": {"syncauth.server.foreign_tokens", "syncauth.server.issuer"},
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent
     "sqlite_utils": {"syncauth.blocking", "syncauth.handles", "syncauth.replica"},
