@@ -158,14 +158,17 @@ async def test_a_change_that_no_message_carries_blocks_nothing(
     assert [row["body"] for row in replica.db["notes"].rows] == ["b", ""]
 
 
-async def test_one_data_directory_for_one_app(server: Server, open_app: OpenApp) -> None:
-    """A second App, in this process or another, is refused at once; afterwards it may have it."""
-    app = await open_app(server.url)
-    with pytest.raises(FileInUse) as raised:
-        await open_app(server.url)
-    assert says_all(raised.value)
-    await app.aclose()
-    await open_app(server.url)
+async def test_a_data_directory_serves_several_apps(server: Server, open_app: OpenApp) -> None:
+    """What one App does with its users the other knows at once, as another process would."""
+    one, other = await open_app(server.url), await open_app(server.url)
+    await one.register(EMAIL, PASSWORD)
+    user = await one.log_in(ANN)
+    await until(lambda: other.current_user is not None)
+    known = other.current_user
+    assert known is not None
+    assert (known.id, known.access_token) == (user.id, user.access_token)
+    await other.log_out()
+    await until(lambda: user.state is syncauth.SessionState.LOGGED_OUT)
 
 
 async def test_one_replica_is_opened_once(server: Server, open_app: OpenApp) -> None:
