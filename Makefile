@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: venv test check demo bench mutants services services-oauth
+.PHONY: venv test check demo bench mutants services services-keyring services-oauth
 
 venv: .venv/.made
 .venv/.made: pyproject.toml constraints.txt
@@ -26,7 +26,7 @@ bench: venv
 mutants: venv
 	$(PYTHON) -m tests.mutants
 
-services: services-oauth
+services: services-keyring services-oauth
 
 # The OAuth 2.0 servers that the tests run against, each with its own client at pinned versions.
 OAUTH := .services/oauth
@@ -43,3 +43,9 @@ $(OAUTH)/.made: tests/support/oidc_provider/package.json tests/support/django_oa
 	test -x $(OAUTH)/django/bin/python || python3 -m venv $(OAUTH)/django
 	$(OAUTH)/django/bin/python -m pip install --quiet -r tests/support/django_oauth/requirements.txt
 	touch $@
+
+services-keyring:
+	@for program in dbus-run-session gnome-keyring-daemon secret-tool; do \
+	    command -v $$program > /dev/null || { apt-get update -qq && \
+	        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq dbus gnome-keyring libsecret-tools; break; }; \
+	done

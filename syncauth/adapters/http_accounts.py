@@ -15,18 +15,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from syncauth import ejson
-from syncauth.adapters.http_answers import (
-    JSON,
-    Answer,
-    Malformed,
-    Outcome,
-    Silence,
-    read_key,
-    read_keys,
-    read_linked,
-    read_profile,
-    read_result,
-)
+from syncauth.adapters.http_answers import JSON, Answer, Malformed, Outcome, Silence
 from syncauth.adapters.http_calls import Call, HttpCalls
 from syncauth.adapters.http_credentials import encode, login_body, login_path, secrets_of, texts_in
 from syncauth.adapters.http_judgement import (
@@ -34,6 +23,13 @@ from syncauth.adapters.http_judgement import (
     function_refusal,
     refusal,
     token_refusal,
+)
+from syncauth.adapters.http_readings import (
+    read_key,
+    read_keys,
+    read_linked,
+    read_profile,
+    read_result,
 )
 from syncauth.errors import AccountNameInUse, CredentialsRefused, InvalidConfig, UnexpectedAnswer
 from syncauth.models import ApiKey, Credentials, Profile, Secret

@@ -20,8 +20,8 @@ from syncauth.adapters.http_answers import (
     Outcome,
     Silence,
     read_denial,
-    read_tokens,
 )
+from syncauth.adapters.http_readings import read_tokens
 from syncauth.errors import (
     CredentialsRefused,
     FunctionFailed,

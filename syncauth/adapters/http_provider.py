@@ -10,16 +10,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from syncauth.adapters.http_answers import (
-    JSON,
-    Answer,
-    Malformed,
-    read_login,
-    read_profile,
-)
+from syncauth.adapters.http_answers import JSON, Answer, Malformed
 from syncauth.adapters.http_calls import Call, HttpCalls
 from syncauth.adapters.http_credentials import encode, login_body, login_path, secrets_of
 from syncauth.adapters.http_judgement import judge_refresh, judge_revoke, refusal
+from syncauth.adapters.http_readings import read_login, read_profile
 from syncauth.errors import InsecureServer, SyncAuthError, UnexpectedAnswer
 from syncauth.models import Credentials, Login, Misconfigured, RefreshAnswer, Secret
 

@@ -22,9 +22,15 @@ EMAIL, PASSWORD = "someone@example.com", "correct horse battery staple"
 class JsonProcess:
     """A process that prints JSON lines; they are read by a thread as they come."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        under: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [*under, sys.executable, "-m", *arguments],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,15 @@ import pytest
 
 import syncauth
 from syncauth import SessionState
-from syncauth.errors import AccountNameInUse, Closed, CredentialsRefused, NotLoggedInError
+from syncauth.config import AppConfig
+from syncauth.errors import (
+    AccountNameInUse,
+    Closed,
+    CredentialsRefused,
+    NotLoggedInError,
+    NotSupported,
+)
+from syncauth.parts import open_parts
 from tests.support.app_bench import ANN, OpenApp, open_notes, until
 from tests.support.processes import EMAIL, PASSWORD, Server
 
@@ -37,6 +46,21 @@ async def test_a_name_is_taken_once(server: Server, open_app: OpenApp) -> None:
     await app.register(EMAIL, PASSWORD)
     with pytest.raises(AccountNameInUse):
         await app.register(EMAIL, "another password")
+
+
+async def test_an_app_whose_provider_makes_no_accounts_says_so(
+    server: Server, tmp_path: Path
+) -> None:
+    """The error says where an account is made; nothing else is amiss."""
+    config = AppConfig(server.url, "test", tmp_path / "device", key_storage="memory")
+    parts = replace(await open_parts(config, None, None), accounts=None)
+    async with syncauth.App(
+        server.url, app_id="test", data_dir=config.data_dir, parts=parts
+    ) as app:
+        with pytest.raises(NotSupported) as refused:
+            await app.register(EMAIL, PASSWORD)
+        assert refused.value.remedy
+        assert app.current_user is None
 
 
 async def test_anonymous_users_are_users(server: Server, open_app: OpenApp) -> None:

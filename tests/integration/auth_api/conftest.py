@@ -6,6 +6,8 @@ Only its clock is not the machine's: tests set it, so that months pass in a line
 
 from __future__ import annotations
 
+import base64
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,12 +20,14 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from syncauth.server.accounts import Accounts
 from syncauth.server.auth_api import ERROR_HANDLERS, AuthApi
 from syncauth.server.clock import SystemRandomness
 from syncauth.server.config import LoginSettings, ServerConfig
+from syncauth.server.custom_data import prepare_query
+from syncauth.server.extensions import Extensions
 from syncauth.server.issuer import Issuer, open_key
 from syncauth.server.passwords import Passwords
+from syncauth.server.services import open_services
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.thread import StoreThread
 
@@ -96,6 +100,24 @@ class AuthServer:
         body = None if refresh_id is None else {"refresh_id": refresh_id}
         return self.client.post(SESSION, headers=bearer(token), json=body)
 
+    def log_in_with(
+        self, provider: str, body: dict[str, Any], *, link: str | None = None
+    ) -> httpx.Response:
+        """Ask for a session at any provider, or link its identity to the user of a token."""
+        headers = {} if link is None else bearer(link)
+        params = {} if link is None else {"link": "true"}
+        place = f"{PROVIDERS}/{provider}/login"
+        return self.client.post(place, json=body, params=params, headers=headers)
+
+    def call(self, token: str, name: str, *arguments: Any, **more: Any) -> httpx.Response:
+        """Call a function with Extended JSON arguments."""
+        body = {"name": name, "arguments": list(arguments), **more}
+        return self.client.post(f"{APP}/functions/call", json=body, headers=bearer(token))
+
+    def email(self, verb: str, **body: Any) -> httpx.Response:
+        """Ask for something about an email address."""
+        return self.client.post(f"{PROVIDERS}/local-userpass/{verb}", json=body)
+
     def profile(self, token: str) -> httpx.Response:
         """Present an access token."""
         return self.client.get(f"{BASE}/auth/profile", headers=bearer(token))
@@ -116,6 +138,13 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def claims(token: str) -> dict[str, Any]:
+    """Read a token as clients do, without checking it."""
+    payload = token.split(".")[1]
+    content: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    return content
+
+
 StartServer = Callable[..., AuthServer]
 
 
@@ -130,7 +159,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         login=LoginSettings(password_cost="low"),
     )
 
-    def start(**changes: Any) -> AuthServer:
+    def start(extensions: Extensions | None = None, **changes: Any) -> AuthServer:
         config = replace(standard, **changes)
         path = tmp_path / "server.db"
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -141,8 +170,10 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         def on_revoked(sessions: Sequence[str]) -> None:
             server.revoked.extend(sessions)
 
-        accounts = Accounts(
+        sql = config.custom_data.query
+        services = open_services(
             config,
+            extensions or Extensions(),
             store=thread.run_blocking(SqliteAccounts, connection),
             thread=thread,
             issuer=Issuer(open_key(tmp_path), config.app_id),
@@ -150,9 +181,10 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             clock=clock,
             randomness=SystemRandomness(),
             on_revoked=on_revoked,
+            query=None if sql is None else thread.run_blocking(prepare_query, connection, sql),
         )
         app = Starlette(
-            routes=AuthApi(config, accounts).routes(), exception_handlers=dict(ERROR_HANDLERS)
+            routes=AuthApi(config, services).routes(), exception_handlers=dict(ERROR_HANDLERS)
         )
         running = ThreadedServer(
             uvicorn.Config(app, port=0, log_level="error", lifespan="off", ws="none")
@@ -169,6 +201,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             server.client.close()
             running.should_exit = True
             worker.join(10)
+            services.close()
             thread.close()
             passwords.close()
             for opened in (connection, *server.connections):
