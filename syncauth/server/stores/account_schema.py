@@ -6,8 +6,12 @@ The tables in which the server's SQLite file keeps accounts.
     _sync_identities  how users log in; unique by (provider_type, provider_id)
     _sync_sessions    a session; `token` is the hash of its refresh token, `spent` the hash of the
                       one before, `refresh_id` the hash of the id with which that was replaced
+    _sync_email_tokens  what was sent by mail to confirm an address or to reset a password, one for
+                      each address and purpose
+    _sync_api_keys    keys with which a program logs in as its user
 
-A password is kept as an argon2id hash, a token as its SHA-256. Times are wall-clock seconds. This
+`used_at` of a user is when it first logged in; until then its identity may be linked to another
+user. A password is kept as an argon2id hash, a token or key as its SHA-256. Times are wall-clock seconds. This
 module must never hold anything but the statements.
 """
 
@@ -21,7 +25,8 @@ SCHEMA: Final = (
         state TEXT NOT NULL CHECK (state IN ('enabled', 'disabled', 'removed')),
         created_at REAL NOT NULL,
         data TEXT NOT NULL,
-        custom_data TEXT
+        custom_data TEXT,
+        used_at REAL
     ) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS _sync_identities (
         provider_type TEXT NOT NULL,
@@ -29,6 +34,7 @@ SCHEMA: Final = (
         id TEXT NOT NULL,
         user_id TEXT NOT NULL,
         password_hash TEXT,
+        confirmed INTEGER NOT NULL DEFAULT 1,
         PRIMARY KEY (provider_type, provider_id)
     ) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS _sync_identities_user ON _sync_identities (user_id)",
@@ -49,4 +55,29 @@ SCHEMA: Final = (
     ) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS _sync_sessions_user ON _sync_sessions (user_id)",
     "CREATE INDEX IF NOT EXISTS _sync_sessions_end ON _sync_sessions (expires_at)",
+    """CREATE TABLE IF NOT EXISTS _sync_email_tokens (
+        purpose TEXT NOT NULL CHECK (purpose IN ('confirm', 'reset')),
+        email TEXT NOT NULL,
+        id TEXT NOT NULL UNIQUE,
+        token BLOB NOT NULL,
+        expires_at REAL NOT NULL,
+        PRIMARY KEY (purpose, email)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS _sync_api_keys (
+        id TEXT PRIMARY KEY NOT NULL,
+        user_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        key BLOB NOT NULL UNIQUE,
+        disabled INTEGER NOT NULL,
+        created_at REAL NOT NULL,
+        UNIQUE (user_id, name)
+    ) WITHOUT ROWID""",
 )
+
+FROM_FORMAT_1: Final = (
+    "ALTER TABLE _sync_users ADD COLUMN used_at REAL",
+    # Whether they have logged in was not noted: what may hold rows is nobody else's to take.
+    "UPDATE _sync_users SET used_at = created_at",
+    "ALTER TABLE _sync_identities ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 1",
+)
+"""What makes the tables of format 1 those of format 2; new tables are made by `SCHEMA`."""

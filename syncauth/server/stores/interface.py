@@ -48,6 +48,7 @@ class NewUser:
     provider_id: str
     password_hash: str | None = field(repr=False)
     data: dict[str, Any]
+    confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,55 @@ class LoginRecord:
     identity_id: str
     password_hash: str | None = field(repr=False)
     custom_data: dict[str, Any] | None
+    confirmed: bool = True
+
+
+class LinkOutcome(enum.Enum):
+    """What became of an identity that a user wanted for its own."""
+
+    LINKED = "linked"
+    OWN = "own"  # it was the user's already
+    TAKEN = "taken"  # it is another user's, who has logged in with it
+    SECOND = "second"  # the user has one of that provider, and there may be one only
+    NO_USER = "no_user"  # the user was removed or disabled in the meantime
+
+
+class EmailPurpose(enum.Enum):
+    """What a token sent by mail is good for."""
+
+    CONFIRM = "confirm"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class EmailToken:
+    """A token that was sent to an address, as its hash."""
+
+    purpose: EmailPurpose
+    email: str
+    token_id: str
+    token_hash: bytes = field(repr=False)
+    expires_at: float
+
+
+class AddKeyOutcome(enum.Enum):
+    """What became of an API key that a user wanted."""
+
+    ADDED = "added"
+    NAME_TAKEN = "name_taken"
+    TOO_MANY = "too_many"
+    ANONYMOUS = "anonymous"  # a user who cannot log in again gets none
+    NO_USER = "no_user"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRecord:
+    """An API key of a user; the key itself is told once, and kept as a hash."""
+
+    key_id: str
+    user_id: str
+    name: str
+    disabled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +157,21 @@ class AccountStore(Protocol):
 
     def add_user(self, user: NewUser, now: float) -> bool:
         """Make the user, or return False and change nothing if the identity's name is taken."""
+        ...
+
+    def admit(self, user: NewUser, now: float) -> LoginRecord:
+        """Return the identity of that name with its data renewed, or make the user first.
+
+        For providers that vouch for whom they name: two calls at once give one user.
+        """
+        ...
+
+    def link(self, user_id: str, identity: NewUser, *, single: bool) -> LinkOutcome:
+        """Give the user the identity; `identity.user_id` is not looked at.
+
+        An identity whose own user has never logged in is taken over, and that user is removed.
+        With `single` a user has at most one of its provider.
+        """
         ...
 
     def find_login(self, provider_type: str, provider_id: str) -> LoginRecord | None:
@@ -171,6 +236,63 @@ class AccountStore(Protocol):
 
     def remove_user(self, user_id: str, now: float) -> tuple[str, ...]:
         """Erase the user's identities and data and end all sessions; returns as `revoke_user`."""
+        ...
+
+    def holds(self, session_id: str, token_hash: bytes, now: float) -> bool:
+        """Tell whether this is the present refresh token of an active session; changes nothing."""
+        ...
+
+    def put_email_token(self, token: EmailToken) -> None:
+        """Keep the token in place of an earlier one of the same purpose and address."""
+        ...
+
+    def confirm_email(self, token_id: str, token_hash: bytes, now: float) -> bool:
+        """Confirm the address of the token and spend it; False if it is not known or has ended."""
+        ...
+
+    def mark_confirmed(self, email: str) -> bool:
+        """Confirm the address without a token; False if it is not known."""
+        ...
+
+    def reset_password(
+        self, token_id: str, token_hash: bytes, password_hash: str, now: float
+    ) -> tuple[str, ...] | None:
+        """Set the password, spend the token and end all sessions of the user.
+
+        The address counts as confirmed: whoever has the token reads its mail. Returns the ids of
+        the ended sessions, or None and changes nothing if the token is not known or has ended.
+        """
+        ...
+
+    def set_password(self, email: str, password_hash: str, now: float) -> tuple[str, ...] | None:
+        """Set the password and end all sessions of the user; None if there is no such account."""
+        ...
+
+    def add_api_key(
+        self, key: ApiKeyRecord, *, key_hash: bytes, limit: int, now: float
+    ) -> AddKeyOutcome:
+        """Add the key unless the user has `limit` of them or one of that name."""
+        ...
+
+    def api_keys(self, user_id: str) -> tuple[ApiKeyRecord, ...]:
+        """Return the user's keys in the order in which they were made."""
+        ...
+
+    def set_api_key_disabled(
+        self, user_id: str, key_id: str, *, disabled: bool, now: float
+    ) -> tuple[str, ...] | None:
+        """Disable or enable the key; disabling ends the sessions that were opened with it.
+
+        Returns the ids of the ended sessions, or None if the user has no such key.
+        """
+        ...
+
+    def remove_api_key(self, user_id: str, key_id: str, now: float) -> tuple[str, ...] | None:
+        """Delete the key and end the sessions that were opened with it; returns as above."""
+        ...
+
+    def find_api_key(self, key_hash: bytes) -> LoginRecord | None:
+        """Return the user and the id of a key that is not disabled."""
         ...
 
     def forget_sessions(self, ended_before: float, limit: int) -> int:

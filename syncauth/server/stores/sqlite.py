@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from syncauth.errors import FileCorrupt, FileTooNew, InvalidConfig, StorageError
+from syncauth.server.stores.account_schema import FROM_FORMAT_1
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the layout of our tables, in `_sync_meta`; a file with a higher one is not touched."""
+
+META: Final = "CREATE TABLE IF NOT EXISTS _sync_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"
 
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another program that writes to the file."""
@@ -44,6 +47,7 @@ def open_server_file(path: Path | str, schema: str) -> sqlite3.Connection:
         try:
             _check_format(connection, path)
             _prepare(connection, path)
+            _migrate(connection)
             _shape(connection, schema)
             _mark_format(connection)
         except BaseException:
@@ -55,10 +59,7 @@ def open_server_file(path: Path | str, schema: str) -> sqlite3.Connection:
 
 
 def _check_format(connection: sqlite3.Connection, path: Path | str) -> None:
-    known = connection.execute(
-        "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = '_sync_meta'"
-    ).fetchone()
-    if known is None:
+    if not _has_table(connection, "_sync_meta"):
         return
     row = connection.execute("SELECT value FROM _sync_meta WHERE key = 'format'").fetchone()
     if row is not None and (not isinstance(row[0], int) or row[0] > FORMAT):
@@ -70,11 +71,36 @@ def _check_format(connection: sqlite3.Connection, path: Path | str) -> None:
         )
 
 
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring a file of format 1 to this one, whole or not at all; the lock keeps a second process out."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        old = _has_table(connection, "_sync_users")
+        if old and _has_table(connection, "_sync_meta"):
+            marked = connection.execute("SELECT value FROM _sync_meta WHERE key = 'format'")
+            old = marked.fetchall() in ([], [(1,)])
+        for statement in FROM_FORMAT_1 if old else ():
+            connection.execute(statement)
+        if old:
+            connection.execute(META)
+            connection.execute(
+                "INSERT OR REPLACE INTO _sync_meta (key, value) VALUES ('format', ?)", (FORMAT,)
+            )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    sql = "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(sql, (name,)).fetchone() is not None
+
+
 def _mark_format(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS _sync_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"
-    )
+    connection.execute(META)
     connection.execute(
         "INSERT INTO _sync_meta (key, value) VALUES ('format', ?) ON CONFLICT (key) DO NOTHING",
         (FORMAT,),

@@ -1,36 +1,36 @@
 """
-Accounts and sessions in the server's SQLite file, beside the rows and on the same connection.
+Accounts in the server's SQLite file, beside the rows and on the same connection.
 
-The tables and what they hold stand in `account_schema`. This module must never see a token or a
-password, only hashes, and never read a clock.
+The tables and what they hold stand in `account_schema`; sessions, tokens by mail and API keys have modules of their
+own. This module must never see a token or a password, only hashes, and never read a clock.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from syncauth.server.stores.account_schema import SCHEMA
+from syncauth.server.stores.account_tables import json_object
 from syncauth.server.stores.interface import (
     IdentityRecord,
+    LinkOutcome,
     LoginRecord,
     NewUser,
-    RotationOutcome,
-    SessionRecord,
-    SessionStatus,
     UserRecord,
 )
+from syncauth.server.stores.sqlite_api_keys import SqliteApiKeys
+from syncauth.server.stores.sqlite_email_tokens import SqliteEmailTokens
+from syncauth.server.stores.sqlite_sessions import SqliteSessions
 
 
-class SqliteAccounts:
+class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys):
     """The `AccountStore` on an open connection, used in the store thread only."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Take a connection opened with `isolation_level=None`; make the tables if missing."""
-        self._connection = connection
+        super().__init__(connection)
         with self._transaction():
             for statement in SCHEMA:
                 connection.execute(statement)
@@ -42,40 +42,59 @@ class SqliteAccounts:
     def add_user(self, user: NewUser, now: float) -> bool:
         """Make the user, or return False and change nothing if the identity's name is taken."""
         with self._transaction():
-            taken = self._one(
-                "SELECT 1 FROM _sync_identities WHERE provider_type = ? AND provider_id = ?",
-                user.provider_type,
-                user.provider_id,
-            )
-            if taken:
+            if self._owner(user.provider_type, user.provider_id) is not None:
                 return False
-            self._connection.execute(
-                "INSERT INTO _sync_users (id, state, created_at, data) VALUES (?, 'enabled', ?, ?)",
-                (user.user_id, now, json.dumps(user.data)),
-            )
-            self._connection.execute(
-                "INSERT INTO _sync_identities"
-                " (provider_type, provider_id, id, user_id, password_hash) VALUES (?, ?, ?, ?, ?)",
-                (
-                    user.provider_type,
-                    user.provider_id,
-                    user.identity_id,
-                    user.user_id,
-                    user.password_hash,
-                ),
-            )
+            self._insert_user(user, now)
         return True
+
+    def admit(self, user: NewUser, now: float) -> LoginRecord:
+        """Return the identity of that name with its data renewed, or make the user first."""
+        with self._transaction():
+            owner = self._owner(user.provider_type, user.provider_id)
+            if owner is None:
+                self._insert_user(user, now)
+            else:
+                self._merge_data(owner, user.data, renew=True)
+            found = self.find_login(user.provider_type, user.provider_id)
+        if found is None:
+            raise AssertionError  # it was written in this transaction
+        return found
+
+    def link(self, user_id: str, identity: NewUser, *, single: bool) -> LinkOutcome:
+        """Give the user the identity; see `AccountStore.link`."""
+        with self._transaction():
+            if self._user_state(user_id) != "enabled":
+                return LinkOutcome.NO_USER
+            owner = self._owner(identity.provider_type, identity.provider_id)
+            if owner == user_id:
+                return LinkOutcome.OWN
+            other = "SELECT 1 FROM _sync_identities WHERE user_id = ? AND provider_type = ?"
+            if single and self._one(other, user_id, identity.provider_type):
+                return LinkOutcome.SECOND
+            if owner is None:
+                self._insert_identity(user_id, identity)
+            elif self._one("SELECT 1 FROM _sync_users WHERE id = ? AND used_at IS NULL", owner):
+                self._changed(
+                    "UPDATE _sync_identities SET user_id = ? WHERE user_id = ?", user_id, owner
+                )
+                self._changed("DELETE FROM _sync_users WHERE id = ?", owner)
+            else:
+                return LinkOutcome.TAKEN
+            self._merge_data(user_id, identity.data, renew=False)
+        return LinkOutcome.LINKED
 
     def find_login(self, provider_type: str, provider_id: str) -> LoginRecord | None:
         """Return the identity of that name, of a disabled user too."""
         row = self._one(
-            "SELECT user_id, i.id, password_hash, custom_data"
+            "SELECT user_id, i.id, password_hash, custom_data, confirmed"
             " FROM _sync_identities AS i JOIN _sync_users AS u ON u.id = i.user_id"
             " WHERE provider_type = ? AND provider_id = ?",
             provider_type,
             provider_id,
         )
-        return None if row is None else LoginRecord(row[0], row[1], row[2], _object(row[3]))
+        if row is None:
+            return None
+        return LoginRecord(row[0], row[1], row[2], json_object(row[3]), bool(row[4]))
 
     def user(self, user_id: str) -> UserRecord | None:
         """Return the user, or None if it was removed or never was."""
@@ -88,7 +107,7 @@ class SqliteAccounts:
             (user_id,),
         )
         found = tuple(IdentityRecord(*identity) for identity in identities)
-        return UserRecord(user_id, _object(row[0]) or {}, found)
+        return UserRecord(user_id, json_object(row[0]) or {}, found)
 
     def set_custom_data(self, user_id: str, custom_data: dict[str, Any] | None) -> bool:
         """Set what access tokens carry as `user_data`; False if there is no such user."""
@@ -99,117 +118,6 @@ class SqliteAccounts:
                 text,
                 user_id,
             )
-
-    def open_session(self, session: SessionRecord, *, token_hash: bytes, now: float) -> bool:
-        """Open the session; False if the user is disabled, removed or unknown."""
-        with self._transaction():
-            if self._user_state(session.user_id) != "enabled":
-                return False
-            self._connection.execute(
-                "INSERT INTO _sync_sessions (id, user_id, device_id, identity_id, provider_type,"
-                " rotates, created_at, expires_at, token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    session.session_id,
-                    session.user_id,
-                    session.device_id,
-                    session.identity_id,
-                    session.provider_type,
-                    session.rotates,
-                    now,
-                    session.expires_at,
-                    token_hash,
-                ),
-            )
-        return True
-
-    def session(self, session_id: str) -> SessionRecord | None:
-        """Return the session, ended or not."""
-        row = self._one(
-            "SELECT s.user_id, s.device_id, s.identity_id, s.provider_type, s.rotates,"
-            " s.expires_at, s.end_reason, u.custom_data"
-            " FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id WHERE s.id = ?",
-            session_id,
-        )
-        if row is None:
-            return None
-        return SessionRecord(
-            session_id=session_id,
-            user_id=row[0],
-            device_id=row[1],
-            identity_id=row[2],
-            provider_type=row[3],
-            rotates=bool(row[4]),
-            expires_at=row[5],
-            end_reason=row[6],
-            custom_data=_object(row[7]),
-        )
-
-    def rotate(
-        self,
-        session_id: str,
-        *,
-        presented: bytes,
-        refresh_id: bytes | None,
-        successor: bytes,
-        now: float,
-    ) -> RotationOutcome:
-        """Judge a presented refresh token; see `AccountStore.rotate`."""
-        with self._transaction():
-            if self.session_status(session_id, now) is not SessionStatus.ACTIVE:
-                return RotationOutcome.ENDED
-            if self._one(
-                "SELECT 1 FROM _sync_sessions WHERE id = ? AND token = ? AND NOT rotates",
-                session_id,
-                presented,
-            ):
-                return RotationOutcome.STANDS
-            if self._changed(
-                "UPDATE _sync_sessions SET token = ?1, spent = ?2, refresh_id = ?3"
-                " WHERE id = ?4 AND token = ?2",
-                successor,
-                presented,
-                refresh_id,
-                session_id,
-            ):
-                return RotationOutcome.ROTATED
-            # A repeat: the successor is unused while the token before it is the last one spent.
-            # Without a refresh id `refresh_id = NULL` holds for nobody, so that there is no repeat.
-            if self._changed(
-                "UPDATE _sync_sessions SET token = ? WHERE id = ? AND spent = ? AND refresh_id = ?",
-                successor,
-                session_id,
-                presented,
-                refresh_id,
-            ):
-                return RotationOutcome.ROTATED
-            self._end(now, "reuse_detected", session=session_id)
-            return RotationOutcome.REUSED
-
-    def session_status(self, session_id: str, now: float) -> SessionStatus:
-        """Read what the session is good for; never begins a transaction."""
-        row = self._one(
-            "SELECT u.state, s.ended_at IS NOT NULL, s.expires_at"
-            " FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id WHERE s.id = ?",
-            session_id,
-        )
-        # Four cases, the one that a person can do least about first.
-        if row is None or row[0] == "removed":
-            return SessionStatus.REVOKED if row is None else SessionStatus.USER_REMOVED
-        if row[0] == "disabled":
-            return SessionStatus.USER_DISABLED
-        if row[1]:
-            return SessionStatus.REVOKED
-        return SessionStatus.ACTIVE if now < row[2] else SessionStatus.EXPIRED
-
-    def revoke_session(self, session_id: str, now: float) -> bool:
-        """End the session; False if it is not known or had ended already."""
-        with self._transaction():
-            return bool(self._end(now, "revoked", session=session_id))
-
-    def revoke_user(self, user_id: str, now: float) -> tuple[str, ...]:
-        """End all sessions of the user and return the ids of those that had been active."""
-        with self._transaction():
-            return self._end(now, "revoked", user=user_id)
 
     def disable_user(self, user_id: str, now: float) -> tuple[str, ...]:
         """Forbid logins and end all sessions; returns as `revoke_user`."""
@@ -232,6 +140,12 @@ class SqliteAccounts:
         """Erase the user's identities and data and end all sessions; returns as `revoke_user`."""
         with self._transaction():
             ended = self._end(now, "revoked", user=user_id)
+            self._changed(
+                "DELETE FROM _sync_email_tokens WHERE email IN (SELECT provider_id"
+                " FROM _sync_identities WHERE user_id = ? AND provider_type = 'local-userpass')",
+                user_id,
+            )
+            self._changed("DELETE FROM _sync_api_keys WHERE user_id = ?", user_id)
             self._changed("DELETE FROM _sync_identities WHERE user_id = ?", user_id)
             self._changed(
                 "UPDATE _sync_users SET state = 'removed', data = '{}', custom_data = NULL"
@@ -240,57 +154,42 @@ class SqliteAccounts:
             )
             return ended
 
-    def forget_sessions(self, ended_before: float, limit: int) -> int:
-        """Delete at most `limit` sessions that expired before that time; returns how many."""
-        with self._transaction():
-            return self._connection.execute(
-                "DELETE FROM _sync_sessions WHERE id IN (SELECT id FROM _sync_sessions"
-                " WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
-                (ended_before, limit),
-            ).rowcount
-
-    def _end(
-        self, now: float, reason: str, *, session: str | None = None, user: str | None = None
-    ) -> tuple[str, ...]:
-        """End the active sessions of that id or of that user, and erase their hashes."""
-        ended = self._connection.execute(
-            "UPDATE _sync_sessions"
-            " SET ended_at = ?1, end_reason = ?2, token = x'', spent = NULL, refresh_id = NULL"
-            " WHERE (id = ?3 OR user_id = ?4) AND ended_at IS NULL AND expires_at > ?1"
-            " RETURNING id",
-            (now, reason, session, user),
-        ).fetchall()
-        return tuple(row[0] for row in ended)
-
-    def _user_state(self, user_id: str) -> str | None:
-        row = self._one("SELECT state FROM _sync_users WHERE id = ?", user_id)
+    def _owner(self, provider_type: str, provider_id: str) -> str | None:
+        row = self._one(
+            "SELECT user_id FROM _sync_identities WHERE provider_type = ? AND provider_id = ?",
+            provider_type,
+            provider_id,
+        )
         return None if row is None else str(row[0])
 
-    def _one(self, sql: str, *values: object) -> tuple[Any, ...] | None:
-        # fetchall ends the read at once; a cursor left open would hold back the checkpoint
-        rows = self._connection.execute(sql, values).fetchall()
-        return rows[0] if rows else None
+    def _insert_user(self, user: NewUser, now: float) -> None:
+        self._connection.execute(
+            "INSERT INTO _sync_users (id, state, created_at, data) VALUES (?, 'enabled', ?, ?)",
+            (user.user_id, now, json.dumps(user.data)),
+        )
+        self._insert_identity(user.user_id, user)
 
-    def _changed(self, sql: str, *values: object) -> bool:
-        return self._connection.execute(sql, values).rowcount > 0
+    def _insert_identity(self, user_id: str, identity: NewUser) -> None:
+        self._connection.execute(
+            "INSERT INTO _sync_identities"
+            " (provider_type, provider_id, id, user_id, password_hash, confirmed)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                identity.provider_type,
+                identity.provider_id,
+                identity.identity_id,
+                user_id,
+                identity.password_hash,
+                identity.confirmed,
+            ),
+        )
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Write in one transaction that takes the lock at once, and end it whatever happens."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            # Some errors, such as a full disk, have ended it already.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
-
-def _object(text: str | None) -> dict[str, Any] | None:
-    """Read a JSON object that this module wrote."""
-    if text is None:
-        return None
-    value: dict[str, Any] = json.loads(text)
-    return value
+    def _merge_data(self, user_id: str, data: dict[str, Any], *, renew: bool) -> None:
+        """Add the data to the user's; where both have a field, `renew` lets the new one win."""
+        row = self._one("SELECT data FROM _sync_users WHERE id = ?", user_id)
+        known = {} if row is None else json_object(row[0]) or {}
+        merged = known | data if renew else data | known
+        if merged != known:
+            self._changed(
+                "UPDATE _sync_users SET data = ? WHERE id = ?", json.dumps(merged), user_id
+            )

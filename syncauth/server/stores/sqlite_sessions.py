@@ -1,0 +1,145 @@
+"""
+Sessions in the server's SQLite file: opened, rotated, judged and ended.
+
+This module must never see a token, only hashes, and never read a clock.
+"""
+
+from __future__ import annotations
+
+from syncauth.server.stores.account_tables import AccountTables, json_object
+from syncauth.server.stores.interface import RotationOutcome, SessionRecord, SessionStatus
+
+
+class SqliteSessions(AccountTables):
+    """The sessions' part of the `AccountStore`."""
+
+    def open_session(self, session: SessionRecord, *, token_hash: bytes, now: float) -> bool:
+        """Open the session; False if the user is disabled, removed or unknown."""
+        with self._transaction():
+            if self._user_state(session.user_id) != "enabled":
+                return False
+            self._changed(
+                "UPDATE _sync_users SET used_at = ? WHERE id = ? AND used_at IS NULL",
+                now,
+                session.user_id,
+            )
+            self._connection.execute(
+                "INSERT INTO _sync_sessions (id, user_id, device_id, identity_id, provider_type,"
+                " rotates, created_at, expires_at, token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    session.session_id,
+                    session.user_id,
+                    session.device_id,
+                    session.identity_id,
+                    session.provider_type,
+                    session.rotates,
+                    now,
+                    session.expires_at,
+                    token_hash,
+                ),
+            )
+        return True
+
+    def session(self, session_id: str) -> SessionRecord | None:
+        """Return the session, ended or not."""
+        row = self._one(
+            "SELECT s.user_id, s.device_id, s.identity_id, s.provider_type, s.rotates,"
+            " s.expires_at, s.end_reason, u.custom_data"
+            " FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id WHERE s.id = ?",
+            session_id,
+        )
+        if row is None:
+            return None
+        return SessionRecord(
+            session_id=session_id,
+            user_id=row[0],
+            device_id=row[1],
+            identity_id=row[2],
+            provider_type=row[3],
+            rotates=bool(row[4]),
+            expires_at=row[5],
+            end_reason=row[6],
+            custom_data=json_object(row[7]),
+        )
+
+    def rotate(
+        self,
+        session_id: str,
+        *,
+        presented: bytes,
+        refresh_id: bytes | None,
+        successor: bytes,
+        now: float,
+    ) -> RotationOutcome:
+        """Judge a presented refresh token; see `AccountStore.rotate`."""
+        with self._transaction():
+            if self.session_status(session_id, now) is not SessionStatus.ACTIVE:
+                return RotationOutcome.ENDED
+            if self._one(
+                "SELECT 1 FROM _sync_sessions WHERE id = ? AND token = ? AND NOT rotates",
+                session_id,
+                presented,
+            ):
+                return RotationOutcome.STANDS
+            if self._changed(
+                "UPDATE _sync_sessions SET token = ?1, spent = ?2, refresh_id = ?3"
+                " WHERE id = ?4 AND token = ?2",
+                successor,
+                presented,
+                refresh_id,
+                session_id,
+            ):
+                return RotationOutcome.ROTATED
+            # A repeat: the successor is unused while the token before it is the last one spent.
+            # Without a refresh id `refresh_id = NULL` holds for nobody, so that there is no repeat.
+            if self._changed(
+                "UPDATE _sync_sessions SET token = ? WHERE id = ? AND spent = ? AND refresh_id = ?",
+                successor,
+                session_id,
+                presented,
+                refresh_id,
+            ):
+                return RotationOutcome.ROTATED
+            self._end(now, "reuse_detected", session=session_id)
+            return RotationOutcome.REUSED
+
+    def session_status(self, session_id: str, now: float) -> SessionStatus:
+        """Read what the session is good for; never begins a transaction."""
+        row = self._one(
+            "SELECT u.state, s.ended_at IS NOT NULL, s.expires_at"
+            " FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id WHERE s.id = ?",
+            session_id,
+        )
+        # Four cases, the one that a person can do least about first.
+        if row is None or row[0] == "removed":
+            return SessionStatus.REVOKED if row is None else SessionStatus.USER_REMOVED
+        if row[0] == "disabled":
+            return SessionStatus.USER_DISABLED
+        if row[1]:
+            return SessionStatus.REVOKED
+        return SessionStatus.ACTIVE if now < row[2] else SessionStatus.EXPIRED
+
+    def revoke_session(self, session_id: str, now: float) -> bool:
+        """End the session; False if it is not known or had ended already."""
+        with self._transaction():
+            return bool(self._end(now, "revoked", session=session_id))
+
+    def revoke_user(self, user_id: str, now: float) -> tuple[str, ...]:
+        """End all sessions of the user and return the ids of those that had been active."""
+        with self._transaction():
+            return self._end(now, "revoked", user=user_id)
+
+    def holds(self, session_id: str, token_hash: bytes, now: float) -> bool:
+        """Tell whether this is the present refresh token of an active session; changes nothing."""
+        active = self.session_status(session_id, now) is SessionStatus.ACTIVE
+        sql = "SELECT 1 FROM _sync_sessions WHERE id = ? AND token = ?"
+        return active and self._one(sql, session_id, token_hash) is not None
+
+    def forget_sessions(self, ended_before: float, limit: int) -> int:
+        """Delete at most `limit` sessions that expired before that time; returns how many."""
+        with self._transaction():
+            return self._connection.execute(
+                "DELETE FROM _sync_sessions WHERE id IN (SELECT id FROM _sync_sessions"
+                " WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+                (ended_before, limit),
+            ).rowcount
