@@ -11,6 +11,7 @@ SyncAuthError
 │   ├── ChangesPending
 │   ├── NotSupported
 │   ├── BodyNotReplayable
+│   ├── FunctionError
 │   └── TableNotTrackable
 ├── AuthError
 │   ├── CredentialsRefused
@@ -141,6 +142,10 @@ class BodyNotReplayable(UsageError):
             why="its body can be read once only",
             remedy="Send it again with a new body, or give the body as bytes",
         )
+
+
+class FunctionError(UsageError):
+    """Raised by a function of the server's team to refuse its caller, who is told `what` and nothing else."""
 
 
 class TableNotTrackable(UsageError):

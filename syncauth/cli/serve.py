@@ -89,6 +89,8 @@ def serve(
     try:
         _refuse_open_door(host, behind_tls_proxy=behind_tls_proxy)
         config = read_config(config_path)
+        # So that functions and hooks are found in modules beside the configuration file.
+        sys.path.insert(0, str(config_path.resolve().parent))
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _listen(host, port) as door:
             asyncio.run(_run(config, data_dir, door, behind_tls_proxy=behind_tls_proxy))

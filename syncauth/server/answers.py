@@ -30,12 +30,15 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """A new session. `life_ms` is what is left of the access token."""
+    """A new session, or the present one after a link, which gives no refresh token.
+
+    `life_ms` is what is left of the access token.
+    """
 
     user_id: str
     device_id: str
     access: Issued
-    refresh: Issued
+    refresh: Issued | None
     life_ms: int
 
 
@@ -52,6 +55,16 @@ class Refreshed:
 WRONG_PASSWORD: Final = Denied(401, "InvalidPassword", "invalid username/password")
 USER_DISABLED: Final = Denied(401, "UserDisabled", "user disabled")
 NAME_IN_USE: Final = Denied(409, "AccountNameInUse", "name already in use")
+UNCONFIRMED: Final = Denied(401, "AuthError", "confirmation required")
+IDENTITY_TAKEN: Final = Denied(
+    409, "AccountNameInUse", "a user already exists with the specified provider"
+)
+SECOND_IDENTITY: Final = Denied(
+    400, "BadRequest", "an identity of this provider is already linked to the user"
+)
+INVALID_API_KEY: Final = Denied(401, "AuthError", "invalid API key")
+API_KEY_NOT_FOUND: Final = Denied(404, "APIKeyNotFound", "API key not found")
+INVALID_TOKEN_DATA: Final = Denied(400, "UserpassTokenInvalid", "invalid token data")
 NO_SUCH_SESSION: Final = Denied(
     401, "InvalidSession", "invalid session: failed to find refresh token", reason="revoked"
 )
@@ -65,6 +78,11 @@ ROTATION_REQUIRED: Final = Denied(
 def bad_request(text: str) -> Denied:
     """Deny what the client must send differently."""
     return Denied(400, "BadRequest", text)
+
+
+def refused(text: str) -> Denied:
+    """Deny a login that proves nothing; never as `InvalidSession`, which is about sessions."""
+    return Denied(401, "AuthError", text)
 
 
 def provider_off(provider: str) -> Denied:

@@ -18,12 +18,14 @@ from starlette.types import Lifespan
 
 from syncauth.errors import InvalidConfig
 from syncauth.interfaces import Clock, Randomness
-from syncauth.server.accounts import Accounts
 from syncauth.server.auth_api import ERROR_HANDLERS, AuthApi
 from syncauth.server.config import ServerConfig
+from syncauth.server.custom_data import Query, prepare_query
+from syncauth.server.extensions import Extensions, load_extensions
 from syncauth.server.hub_driver import HubDriver
 from syncauth.server.issuer import Issuer, open_key
 from syncauth.server.passwords import Passwords
+from syncauth.server.services import open_services
 from syncauth.server.socket import SyncEndpoint
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
@@ -39,22 +41,30 @@ SECONDS_TO_DRAIN: Final = 3.0
 
 
 def create_app(
-    config: ServerConfig, data_dir: Path, clock: Clock, randomness: Randomness
+    config: ServerConfig,
+    data_dir: Path,
+    clock: Clock,
+    randomness: Randomness,
+    extensions: Extensions | None = None,
 ) -> Starlette:
     """Open the server's file in `data_dir` and return the application, ready to be served once.
 
+    `extensions` are functions and hooks given in code; they win over those that `config` names.
     Await `app.state.drain()` before the server closes its sockets, so that every device is told
     to come back. The file is closed at the end of the application's lifespan.
 
     Raises:
-        InvalidConfig: the schema file, a served table or a rule cannot be used.
+        InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
         FileCorrupt, StorageError: the signing key or the file cannot be used; neither was changed.
     """
     with contextlib.ExitStack() as undo:
+        added = load_extensions(config.functions, config.hooks, extensions)
         issuer = Issuer(open_key(data_dir), config.app_id)
         thread = StoreThread()
         undo.callback(thread.close)
-        store, rows = thread.run_blocking(_open_stores, config, data_dir / DATABASE, thread, undo)
+        store, rows, query = thread.run_blocking(
+            _open_stores, config, data_dir / DATABASE, thread, undo
+        )
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
         driver = HubDriver(
@@ -67,8 +77,9 @@ def create_app(
             randomness=randomness,
         )
         undo.callback(driver.end)
-        accounts = Accounts(
+        services = open_services(
             config,
+            added,
             store=store,
             thread=thread,
             issuer=issuer,
@@ -76,10 +87,12 @@ def create_app(
             clock=clock,
             randomness=randomness,
             on_revoked=driver.revoked,
+            query=query,
         )
+        undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
         app = Starlette(
-            routes=[*AuthApi(config, accounts).routes(), endpoint.route()],
+            routes=[*AuthApi(config, services).routes(), endpoint.route()],
             exception_handlers=dict(ERROR_HANDLERS),
             lifespan=_lifespan(undo.pop_all()),
         )
@@ -89,7 +102,7 @@ def create_app(
 
 def _open_stores(
     config: ServerConfig, path: Path, thread: StoreThread, undo: contextlib.ExitStack
-) -> tuple[SqliteAccounts, SqliteRows]:
+) -> tuple[SqliteAccounts, SqliteRows, Query | None]:
     """Open the file and both stores on its one connection; runs in the store thread."""
     try:
         schema = config.schema.read_text(encoding="utf-8")
@@ -103,7 +116,9 @@ def _open_stores(
     connection = open_server_file(path, schema)
     undo.callback(thread.run_blocking, connection.close)
     accounts = SqliteAccounts(connection)
-    return accounts, SqliteRows(connection, config, accounts)
+    rows = SqliteRows(connection, config, accounts)
+    sql = config.custom_data.query
+    return accounts, rows, None if sql is None else prepare_query(connection, sql)
 
 
 def _lifespan(held: contextlib.ExitStack) -> Lifespan[Starlette]:

@@ -9,6 +9,7 @@ never know what a route means, and never put anything of a request into a log or
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +21,10 @@ from syncauth.models import Secret
 from syncauth.server.answers import Denied, bad_request
 
 T = TypeVar("T")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Guard = Callable[[Endpoint], Endpoint]
+"""Wraps an endpoint so that only some requests come through."""
 
 NO_TOKEN = Denied(401, "InvalidSession", "invalid session: no bearer token")
 TOO_BIG = Denied(413, "RequestTooLarge", "the request body is too large")
@@ -84,6 +89,16 @@ async def read_json(
         return bad_request(f"the request body is not as expected: {error}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return bad_request("the request body is not JSON")
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from, for limits."""
+    return request.client.host if request.client else "unknown"
+
+
+def life(life_ms: int) -> dict[str, int]:
+    """Tell the access token's life: in ms, and in seconds as OAuth does (RFC 6749 section 5.1)."""
+    return {"life_ms": life_ms, "expires_in": life_ms // 1000}
 
 
 async def answer_http_error(_request: Request, error: Exception) -> Response:

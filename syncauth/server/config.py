@@ -9,11 +9,23 @@ database nor run the rules.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from syncauth.errors import InvalidConfig
+from syncauth.server.login_config import (
+    EmailSettings,
+    Hooks,
+    MailSettings,
+    TokenIssuer,
+    read_email,
+    read_functions,
+    read_hooks,
+    read_issuers,
+    read_mail,
+)
 from syncauth.server.settings import Section, refusal
 
 MINUTE: Final = 60
@@ -77,6 +89,11 @@ class ServerLimits:
     logins_per_minute: int = 30
     register_burst: int = 300
     registrations_per_minute: int = 60
+    function_slots: int = 8
+    function_seconds: int = 10
+    function_bytes: int = 1_000_000
+    function_streams: int = 100
+    api_keys: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +106,16 @@ class LoginSettings:
 
     anonymous: bool = True
     email_password: bool = True
+    api_key: bool = True
     non_rotating_sessions: bool = True
     password_cost: PasswordCost = "owasp"  # noqa: S105 - how dear hashing is
+
+
+@dataclass(frozen=True, slots=True)
+class CustomDataSettings:
+    """SQL over `:user_id` that gives the custom data of a user, one row, in its access tokens."""
+
+    query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +130,12 @@ class ServerConfig:
     rules: Rules = Rules()
     limits: ServerLimits = ServerLimits()
     login: LoginSettings = LoginSettings()
+    email: EmailSettings = field(default_factory=EmailSettings)
+    mail: MailSettings = field(default_factory=MailSettings)
+    issuers: tuple[TokenIssuer, ...] = ()
+    hooks: Hooks = field(default_factory=Hooks)
+    functions: Mapping[str, str] = field(default_factory=dict)
+    custom_data: CustomDataSettings = CustomDataSettings()
 
 
 def read_config(path: Path) -> ServerConfig:
@@ -143,6 +174,12 @@ def parse_config(document: dict[str, Any], *, folder: Path) -> ServerConfig:
         rules=_rules(Section("rules", whole.pop("rules", {}))),
         limits=_limits(Section("limits", whole.pop("limits", {}))),
         login=_login(Section("login", whole.pop("login", {})), test_mode=test_mode),
+        email=read_email(Section("email", whole.pop("email", {}))),
+        mail=read_mail(Section("mail", whole.pop("mail", {})), test_mode=test_mode),
+        issuers=read_issuers(Section("issuers", whole.pop("issuers", {})), folder),
+        hooks=read_hooks(Section("hooks", whole.pop("hooks", {}))),
+        functions=read_functions(Section("functions", whole.pop("functions", {}))),
+        custom_data=_custom_data(Section("custom_data", whole.pop("custom_data", {}))),
     )
     Section("", whole).finish()
     return config
@@ -213,6 +250,12 @@ def _rules(section: Section) -> Rules:
     return rules
 
 
+def _custom_data(section: Section) -> CustomDataSettings:
+    custom_data = CustomDataSettings(query=section.optional_text("query"))
+    section.finish()
+    return custom_data
+
+
 def _limits(section: Section) -> ServerLimits:
     standard = ServerLimits()
     ranges = {
@@ -224,6 +267,11 @@ def _limits(section: Section) -> ServerLimits:
         "logins_per_minute": (1, 1_000_000),
         "register_burst": (1, 1_000_000),
         "registrations_per_minute": (1, 1_000_000),
+        "function_slots": (1, 1_000),
+        "function_seconds": (1, 3_600),
+        "function_bytes": (1_000, 64_000_000),
+        "function_streams": (1, 100_000),
+        "api_keys": (1, 1_000),
     }
     limits = {
         name: section.integer(name, getattr(standard, name), low=low, high=high)
@@ -241,6 +289,7 @@ def _login(section: Section, *, test_mode: bool) -> LoginSettings:
     login = LoginSettings(
         anonymous=section.flag("anonymous", default=True),
         email_password=section.flag("email_password", default=True),
+        api_key=section.flag("api_key", default=True),
         non_rotating_sessions=section.flag("non_rotating_sessions", default=True),
         password_cost=cast("PasswordCost", cost),
     )

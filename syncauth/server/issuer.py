@@ -1,5 +1,5 @@
 """
-The token issuer: signs and verifies the server's own tokens, and is the one door to `joserfc`.
+The token issuer: signs and verifies the server's own tokens; those of others are `foreign_tokens`.
 
 Tokens are JWTs (RFC 7519) with the claims of App Services, signed with ES256 (RFC 7518 section
 3.4). The algorithm is fixed here; what a token's header says about it can only make the token
@@ -57,6 +57,7 @@ class Claims:
     user_id: str
     session_id: str
     expires_at: float
+    custom_data: dict[str, Any] | None = None
 
 
 class _AccessPayload(msgspec.Struct, frozen=True):
@@ -65,6 +66,7 @@ class _AccessPayload(msgspec.Struct, frozen=True):
     iss: str
     exp: int
     baas_domain_id: str
+    user_data: dict[str, Any] | None = None
 
 
 class _RefreshPayload(msgspec.Struct, frozen=True):
@@ -132,7 +134,7 @@ class Issuer:
             return TokenFault.INVALID
         if payload.exp <= now:
             return TokenFault.EXPIRED
-        return Claims(payload.sub, payload.iss, payload.exp)
+        return Claims(payload.sub, payload.iss, payload.exp, payload.user_data)
 
     def verify_refresh(self, token: Secret, now: float) -> Claims | TokenFault:
         """Check signature, app, type and end of a refresh token. The session is not looked at."""

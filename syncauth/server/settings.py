@@ -81,6 +81,14 @@ class Section:
             raise self._refuse(name, "it names something twice", "Name each once")
         return tuple(value)
 
+    def names(self) -> list[str]:
+        """Return the names of the settings that have not been read, in the order of the file."""
+        return list(self._left)
+
+    def table(self, name: str) -> object:
+        """Take what stands under a name, to be read as a section of its own; absent means empty."""
+        return self._left.pop(name, {})
+
     def subsections(self) -> list[Section]:
         """Read every table within this one, in the order of the file."""
         taken = [Section(f"{self.name}.{name}", value) for name, value in self._left.items()]

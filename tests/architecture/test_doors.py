@@ -22,7 +22,11 @@ DOORS = {
         "syncauth.adapters.http_calls",
         "syncauth.adapters.oauth_transport",
     },
-    "joserfc": {"syncauth.adapters.oauth_identity", "syncauth.server.issuer"},
+    "joserfc": {
+        "syncauth.adapters.oauth_identity",
+        "syncauth.server.foreign_tokens",
+        "syncauth.server.issuer",
+    },
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent
     "sqlite_utils": {"syncauth.blocking", "syncauth.handles", "syncauth.replica"},

@@ -63,6 +63,7 @@ SCHEMA: Final = (
         expires_at REAL NOT NULL,
         PRIMARY KEY (purpose, email)
     ) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS _sync_email_tokens_end ON _sync_email_tokens (expires_at)",
     """CREATE TABLE IF NOT EXISTS _sync_api_keys (
         id TEXT PRIMARY KEY NOT NULL,
         user_id TEXT NOT NULL,

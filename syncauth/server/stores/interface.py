@@ -242,8 +242,8 @@ class AccountStore(Protocol):
         """Tell whether this is the present refresh token of an active session; changes nothing."""
         ...
 
-    def put_email_token(self, token: EmailToken) -> None:
-        """Keep the token in place of an earlier one of the same purpose and address."""
+    def put_email_token(self, token: EmailToken, now: float) -> None:
+        """Keep the token in place of an earlier one; forget those that have ended."""
         ...
 
     def confirm_email(self, token_id: str, token_hash: bytes, now: float) -> bool:

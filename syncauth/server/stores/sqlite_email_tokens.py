@@ -16,9 +16,10 @@ EMAIL_PASSWORD = "local-userpass"  # noqa: S105 - the provider's name in App Ser
 class SqliteEmailTokens(AccountTables):
     """The part of the `AccountStore` about confirming and resetting."""
 
-    def put_email_token(self, token: EmailToken) -> None:
-        """Keep the token in place of an earlier one of the same purpose and address."""
+    def put_email_token(self, token: EmailToken, now: float) -> None:
+        """Keep the token in place of an earlier one; forget those that have ended."""
         with self._transaction():
+            self._changed("DELETE FROM _sync_email_tokens WHERE expires_at <= ?", now)
             self._connection.execute(
                 "INSERT OR REPLACE INTO _sync_email_tokens (purpose, email, id, token, expires_at)"
                 " VALUES (?, ?, ?, ?, ?)",

@@ -18,12 +18,14 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from syncauth.server.accounts import Accounts
 from syncauth.server.auth_api import ERROR_HANDLERS, AuthApi
 from syncauth.server.clock import SystemRandomness
 from syncauth.server.config import LoginSettings, ServerConfig
+from syncauth.server.custom_data import prepare_query
+from syncauth.server.extensions import Extensions
 from syncauth.server.issuer import Issuer, open_key
 from syncauth.server.passwords import Passwords
+from syncauth.server.services import open_services
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.thread import StoreThread
 
@@ -130,7 +132,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         login=LoginSettings(password_cost="low"),
     )
 
-    def start(**changes: Any) -> AuthServer:
+    def start(extensions: Extensions | None = None, **changes: Any) -> AuthServer:
         config = replace(standard, **changes)
         path = tmp_path / "server.db"
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -141,8 +143,10 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         def on_revoked(sessions: Sequence[str]) -> None:
             server.revoked.extend(sessions)
 
-        accounts = Accounts(
+        sql = config.custom_data.query
+        services = open_services(
             config,
+            extensions or Extensions(),
             store=thread.run_blocking(SqliteAccounts, connection),
             thread=thread,
             issuer=Issuer(open_key(tmp_path), config.app_id),
@@ -150,9 +154,10 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             clock=clock,
             randomness=SystemRandomness(),
             on_revoked=on_revoked,
+            query=None if sql is None else thread.run_blocking(prepare_query, connection, sql),
         )
         app = Starlette(
-            routes=AuthApi(config, accounts).routes(), exception_handlers=dict(ERROR_HANDLERS)
+            routes=AuthApi(config, services).routes(), exception_handlers=dict(ERROR_HANDLERS)
         )
         running = ThreadedServer(
             uvicorn.Config(app, port=0, log_level="error", lifespan="off", ws="none")
@@ -169,6 +174,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             server.client.close()
             running.should_exit = True
             worker.join(10)
+            services.close()
             thread.close()
             passwords.close()
             for opened in (connection, *server.connections):

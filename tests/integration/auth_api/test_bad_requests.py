@@ -119,7 +119,7 @@ def test_client_that_goes_away_disturbs_nobody(server: AuthServer) -> None:
     [
         ("GET", f"{BASE}/app/other-app/location", 404, "AppNotFound"),
         ("POST", f"{BASE}/app/other-app/auth/providers/anon-user/login", 404, "AppNotFound"),
-        ("POST", f"{PROVIDERS}/api-key/login", 404, "NotFound"),
+        ("POST", f"{PROVIDERS}/oauth2-google/login", 404, "AuthProviderNotFound"),
         ("GET", "/nowhere", 404, "NotFound"),
         ("PUT", f"{BASE}/auth/session", 405, "MethodNotAllowed"),
         ("GET", f"{PROVIDERS}/anon-user/login", 405, "MethodNotAllowed"),

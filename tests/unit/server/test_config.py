@@ -153,7 +153,7 @@ def test_every_setting_is_read(folder: Path) -> None:
         (SMALLEST + '[login]\nanonymous = "yes"', "login.anonymous"),
         (SMALLEST + '[login]\npassword_cost = "low"', "login.password_cost"),
         (SMALLEST + '[login]\npassword_cost = "none"', "login.password_cost"),
-        (SMALLEST + "[login]\napi_key = true", "login.api_key"),
+        (SMALLEST + "[login]\napi_kye = true", "login.api_kye"),
     ],
 )
 def test_bad_setting_is_named(folder: Path, text: str, setting: str) -> None:

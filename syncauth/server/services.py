@@ -1,0 +1,148 @@
+"""
+The services of one app's account API, put together.
+
+Everything that decides about accounts is made here, from the parts that the application has opened. This module must
+never decide anything itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncauth.interfaces import Clock, Randomness
+from syncauth.server.accounts import Accounts
+from syncauth.server.api_keys import ApiKeys
+from syncauth.server.config import ServerConfig
+from syncauth.server.custom_data import CustomData, Query
+from syncauth.server.emails import Emails
+from syncauth.server.extensions import Extensions
+from syncauth.server.foreign_tokens import ForeignTokens
+from syncauth.server.functions import Functions
+from syncauth.server.issuer import Issuer
+from syncauth.server.logins import Logins
+from syncauth.server.mail import Post, open_sender
+from syncauth.server.passwords import Passwords
+from syncauth.server.runner import Runner
+from syncauth.server.sessions import Revoked, Sessions
+from syncauth.server.settings import refusal
+from syncauth.server.stores.interface import AccountStore
+from syncauth.server.stores.thread import StoreThread
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes call."""
+
+    sessions: Sessions
+    accounts: Accounts
+    emails: Emails
+    logins: Logins
+    api_keys: ApiKeys
+    functions: Functions
+    clock: Clock
+    _runners: tuple[Runner, Runner]
+    _post: Post
+
+    def close(self) -> None:
+        """Let go of threads; what the team's code still does is left to itself. Idempotent."""
+        self._post.close()
+        for runner in self._runners:
+            runner.close()
+
+
+def open_services(
+    config: ServerConfig,
+    extensions: Extensions,
+    *,
+    store: AccountStore,
+    thread: StoreThread,
+    issuer: Issuer,
+    passwords: Passwords,
+    clock: Clock,
+    randomness: Randomness,
+    on_revoked: Revoked,
+    query: Query | None = None,
+) -> Services:
+    """Make the services; `query` looks custom data up in `thread`.
+
+    Raises:
+        InvalidConfig: a key, secret or password that the settings name is not there.
+    """
+    _check(config, extensions)
+    limits = config.limits
+    # Apart, so that slow functions keep nobody from logging in.
+    calls = Runner("functions", slots=limits.function_slots, seconds=limits.function_seconds)
+    hooks = Runner("hooks", slots=limits.function_slots, seconds=limits.function_seconds)
+    post = Post(open_sender(config.mail, extensions.mail))
+    custom_data = CustomData(
+        function=extensions.custom_data, query=query, runner=hooks, thread=thread
+    )
+    sessions = Sessions(
+        config,
+        store=store,
+        thread=thread,
+        issuer=issuer,
+        clock=clock,
+        randomness=randomness,
+        on_revoked=on_revoked,
+        custom_data=custom_data,
+    )
+    emails = Emails(
+        config,
+        store=store,
+        thread=thread,
+        sessions=sessions,
+        passwords=passwords,
+        post=post,
+        runner=hooks,
+        extensions=extensions,
+        clock=clock,
+        randomness=randomness,
+    )
+    return Services(
+        sessions=sessions,
+        accounts=Accounts(
+            config,
+            store=store,
+            thread=thread,
+            sessions=sessions,
+            emails=emails,
+            passwords=passwords,
+            clock=clock,
+        ),
+        emails=emails,
+        logins=Logins(
+            config,
+            store=store,
+            thread=thread,
+            sessions=sessions,
+            foreign=ForeignTokens(config.issuers),
+            runner=hooks,
+            extensions=extensions,
+            clock=clock,
+        ),
+        api_keys=ApiKeys(
+            config,
+            store=store,
+            thread=thread,
+            sessions=sessions,
+            clock=clock,
+            randomness=randomness,
+        ),
+        functions=Functions(extensions.functions, limits, calls),
+        clock=clock,
+        _runners=(calls, hooks),
+        _post=post,
+    )
+
+
+def _check(config: ServerConfig, extensions: Extensions) -> None:
+    """Refuse settings that ask for what nobody does."""
+    for setting, mode, function in (
+        ("confirm", config.email.confirmation, extensions.confirm),
+        ("reset", config.email.reset, extensions.reset),
+    ):
+        if mode == "function" and function is None:
+            raise refusal(f"hooks.{setting}", "it is missing", "Name the function there")
+        if mode == "mail" and extensions.mail is None and config.mail.sender == "none":
+            raise refusal("mail.sender", "it is missing", "Say who sends the mail of [email]")
