@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from syncauth.errors import FileCorrupt, FileTooNew, InvalidConfig
+from syncauth.server.stores.interface import LinkOutcome, LoginRecord, NewUser
 from syncauth.server.stores.sqlite import FORMAT, open_server_file
+from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS notes (p TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (p, id));"
@@ -55,3 +57,40 @@ def test_a_schema_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with sqlite3.connect(path) as file:
         assert file.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     file.close()
+
+
+OLD_FORMAT = """
+    CREATE TABLE _sync_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    INSERT INTO _sync_meta VALUES ('format', 1);
+    CREATE TABLE _sync_users (
+        id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, created_at REAL NOT NULL,
+        data TEXT NOT NULL, custom_data TEXT) WITHOUT ROWID;
+    CREATE TABLE _sync_identities (
+        provider_type TEXT NOT NULL, provider_id TEXT NOT NULL, id TEXT NOT NULL,
+        user_id TEXT NOT NULL, password_hash TEXT, PRIMARY KEY (provider_type, provider_id)) WITHOUT ROWID;
+    INSERT INTO _sync_users VALUES ('u', 'enabled', 5.0, '{}', NULL);
+    INSERT INTO _sync_identities VALUES ('local-userpass', 'a@example.com', 'i', 'u', 'hash');
+"""
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_file_of_the_first_format_is_brought_to_this_one(tmp_path: Path, marked: bool) -> None:
+    """Its accounts stay, count as confirmed and used, and nobody can take them by a link."""
+    old = sqlite3.connect(tmp_path / "server.db", isolation_level=None)
+    old.executescript(OLD_FORMAT)
+    if not marked:
+        old.execute("DROP TABLE _sync_meta")
+    old.close()
+
+    for _ in range(2):
+        connection = open_server_file(tmp_path / "server.db", SCHEMA)
+        store = SqliteAccounts(connection)
+        found = connection.execute("SELECT key, value FROM _sync_meta").fetchall()
+        assert found == [("format", FORMAT)]
+        assert store.find_login("local-userpass", "a@example.com") == LoginRecord(
+            "u", "i", "hash", None
+        )
+        store.add_user(NewUser("v", "j", "anon-user", "j", None, {}), 6.0)
+        mine = NewUser("", "k", "local-userpass", "a@example.com", None, {})
+        assert store.link("v", mine, single=True) is LinkOutcome.TAKEN
+        connection.close()
