@@ -5,6 +5,9 @@ These are the public names; everything else may move.
 """
 
 from syncauth import blocking
+from syncauth.adapters.oauth_credentials import DevicePrompt
+from syncauth.adapters.oauth_discovery import OAuthEndpoints
+from syncauth.adapters.oauth_provider import OAuthProvider
 from syncauth.app import App
 from syncauth.errors import SyncAuthError
 from syncauth.events import (
@@ -53,10 +56,13 @@ __all__ = [
     "ConnectionState",
     "Credentials",
     "DeadLetter",
+    "DevicePrompt",
     "Event",
     "Identity",
     "LoggedIn",
     "LoggedOut",
+    "OAuthEndpoints",
+    "OAuthProvider",
     "OpenReplica",
     "PauseReason",
     "Profile",

@@ -25,7 +25,7 @@ from syncauth.server.extensions import Extensions, load_extensions
 from syncauth.server.hub_driver import HubDriver
 from syncauth.server.issuer import Issuer, open_key
 from syncauth.server.passwords import Passwords
-from syncauth.server.services import open_services
+from syncauth.server.services import Parts, open_services
 from syncauth.server.socket import SyncEndpoint
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
@@ -80,14 +80,16 @@ def create_app(
         services = open_services(
             config,
             added,
-            store=store,
-            thread=thread,
-            issuer=issuer,
-            passwords=passwords,
-            clock=clock,
-            randomness=randomness,
-            on_revoked=driver.revoked,
-            query=query,
+            Parts(
+                store=store,
+                thread=thread,
+                issuer=issuer,
+                passwords=passwords,
+                clock=clock,
+                randomness=randomness,
+                on_revoked=driver.revoked,
+                query=query,
+            ),
         )
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)

@@ -8,15 +8,20 @@ a failure pass for "no data".
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from syncauth.errors import InvalidConfig, UnexpectedAnswer
+from syncauth.errors import InvalidConfig, ServerBusy
+from syncauth.server.answers import Denied, too_many
 from syncauth.server.runner import Runner
 from syncauth.server.stores.thread import StoreThread
+
+LOGGER: Final = logging.getLogger("syncauth.server.custom_data")
+FAILED: Final = Denied(500, "InternalServerError", "internal server error")
 
 LARGEST: Final = 8_000
 """Bytes of JSON; it travels in a header with every call."""
@@ -44,28 +49,34 @@ class CustomData:
         self._runner = runner
         self._thread = thread
 
-    async def of(self, user_id: str, stored: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Return the user's data now; `stored` is what the store holds.
-
-        Raises:
-            UnexpectedAnswer: what was found is no JSON object of at most `LARGEST` bytes.
-            Exception: whatever the function or the query raises.
-        """
-        if self._function is not None:
-            found = await self._runner.call(self._function, user_id)
-        elif self._query is not None:
-            found = await self._thread.run(self._query, user_id)
-        else:
+    async def of(
+        self, user_id: str, stored: dict[str, Any] | None
+    ) -> dict[str, Any] | Denied | None:
+        """Return the user's data now, or why it cannot be had; `stored` is what the store holds."""
+        if self._function is None and self._query is None:
             return stored
-        if found is None:
-            return None
         try:
+            found = await self._look_up(user_id)
+            if found is None:
+                return None
             text = msgspec.json.encode(found)
-        except (TypeError, msgspec.MsgspecError) as error:
-            raise _unusable(f"it holds what JSON cannot: {type(error).__name__}") from None
+        except ServerBusy as busy:
+            return too_many(busy.retry_after or 1)
+        except Exception as error:  # noqa: BLE001 - whatever the team's code raises
+            # Its kind alone: the text may hold anything.
+            LOGGER.error("the custom data of a user cannot be had: %s", type(error).__name__)  # noqa: TRY400
+            return FAILED
         if not isinstance(found, Mapping) or len(text) > LARGEST:
-            raise _unusable(f"it is no object of at most {LARGEST} bytes")
+            LOGGER.error("the custom data of a user is no object of at most %d bytes", LARGEST)
+            return FAILED
         return dict(found)
+
+    async def _look_up(self, user_id: str) -> Any:
+        if self._function is not None:
+            return await self._runner.call(self._function, user_id)
+        if self._query is not None:
+            return await self._thread.run(self._query, user_id)
+        return None
 
 
 def prepare_query(connection: sqlite3.Connection, sql: str) -> Query:
@@ -103,8 +114,3 @@ def _refused(why: str) -> InvalidConfig:
         why=why,
         remedy="Give one SELECT over :user_id with a row for each user",
     )
-
-
-def _unusable(why: str) -> UnexpectedAnswer:
-    what = "the custom data of a user cannot be used"
-    return UnexpectedAnswer(what, status=500, why=why, remedy="Correct [custom_data] or its hook")

@@ -50,20 +50,22 @@ class Services:
             runner.close()
 
 
-def open_services(
-    config: ServerConfig,
-    extensions: Extensions,
-    *,
-    store: AccountStore,
-    thread: StoreThread,
-    issuer: Issuer,
-    passwords: Passwords,
-    clock: Clock,
-    randomness: Randomness,
-    on_revoked: Revoked,
-    query: Query | None = None,
-) -> Services:
-    """Make the services; `query` looks custom data up in `thread`.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application has opened; all calls to `store` and `query` are made in `thread`."""
+
+    store: AccountStore
+    thread: StoreThread
+    issuer: Issuer
+    passwords: Passwords
+    clock: Clock
+    randomness: Randomness
+    on_revoked: Revoked
+    query: Query | None = None
+
+
+def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) -> Services:
+    """Make the services.
 
     Raises:
         InvalidConfig: a key, secret or password that the settings name is not there.
@@ -74,65 +76,81 @@ def open_services(
     calls = Runner("functions", slots=limits.function_slots, seconds=limits.function_seconds)
     hooks = Runner("hooks", slots=limits.function_slots, seconds=limits.function_seconds)
     post = Post(open_sender(config.mail, extensions.mail))
-    custom_data = CustomData(
-        function=extensions.custom_data, query=query, runner=hooks, thread=thread
-    )
-    sessions = Sessions(
-        config,
-        store=store,
-        thread=thread,
-        issuer=issuer,
-        clock=clock,
-        randomness=randomness,
-        on_revoked=on_revoked,
-        custom_data=custom_data,
-    )
+    sessions = _sessions(config, extensions, parts, hooks)
     emails = Emails(
         config,
-        store=store,
-        thread=thread,
+        store=parts.store,
+        thread=parts.thread,
         sessions=sessions,
-        passwords=passwords,
+        passwords=parts.passwords,
         post=post,
         runner=hooks,
         extensions=extensions,
-        clock=clock,
-        randomness=randomness,
+        clock=parts.clock,
+        randomness=parts.randomness,
     )
     return Services(
         sessions=sessions,
         accounts=Accounts(
             config,
-            store=store,
-            thread=thread,
+            store=parts.store,
+            thread=parts.thread,
             sessions=sessions,
             emails=emails,
-            passwords=passwords,
-            clock=clock,
+            passwords=parts.passwords,
+            clock=parts.clock,
         ),
         emails=emails,
-        logins=Logins(
-            config,
-            store=store,
-            thread=thread,
-            sessions=sessions,
-            foreign=ForeignTokens(config.issuers),
-            runner=hooks,
-            extensions=extensions,
-            clock=clock,
-        ),
+        logins=_logins(config, extensions, parts, sessions, hooks),
         api_keys=ApiKeys(
             config,
-            store=store,
-            thread=thread,
+            store=parts.store,
+            thread=parts.thread,
             sessions=sessions,
-            clock=clock,
-            randomness=randomness,
+            clock=parts.clock,
+            randomness=parts.randomness,
         ),
         functions=Functions(extensions.functions, limits, calls),
-        clock=clock,
+        clock=parts.clock,
         _runners=(calls, hooks),
         _post=post,
+    )
+
+
+def _sessions(
+    config: ServerConfig, extensions: Extensions, parts: Parts, hooks: Runner
+) -> Sessions:
+    custom_data = CustomData(
+        function=extensions.custom_data, query=parts.query, runner=hooks, thread=parts.thread
+    )
+    return Sessions(
+        config,
+        store=parts.store,
+        thread=parts.thread,
+        issuer=parts.issuer,
+        clock=parts.clock,
+        randomness=parts.randomness,
+        on_revoked=parts.on_revoked,
+        custom_data=custom_data,
+    )
+
+
+def _logins(
+    config: ServerConfig,
+    extensions: Extensions,
+    parts: Parts,
+    sessions: Sessions,
+    hooks: Runner,
+) -> Logins:
+    return Logins(
+        config,
+        store=parts.store,
+        thread=parts.thread,
+        sessions=sessions,
+        foreign=ForeignTokens(config.issuers),
+        runner=hooks,
+        extensions=extensions,
+        clock=parts.clock,
     )
 
 

@@ -86,7 +86,10 @@ class Sessions:
         if isinstance(session, Denied):
             return session
         # Before the rotation: what cannot be looked up must not cost the client its token.
-        access, life_ms = await self._sign_access(session)
+        signed = await self._sign_access(session)
+        if isinstance(signed, Denied):
+            return signed
+        access, life_ms = signed
         now = self._clock.wall()
         successor = self._sign_refresh(session, now)
         outcome = await self._thread.run(
@@ -173,7 +176,10 @@ class Sessions:
         session = await self._thread.run(self._store.session, claims.session_id)
         if session is None:
             return answers.session_ended("revoked")
-        access, life_ms = await self._sign_access(session)
+        signed = await self._sign_access(session)
+        if isinstance(signed, Denied):
+            return signed
+        access, life_ms = signed
         return LoggedIn(session.user_id, session.device_id, access, None, life_ms)
 
     async def _session_of(self, token: Secret) -> SessionRecord | Denied:
@@ -214,7 +220,10 @@ class Sessions:
             end_reason=None,
             custom_data=record.custom_data,
         )
-        access, life_ms = await self._sign_access(session)
+        signed = await self._sign_access(session)
+        if isinstance(signed, Denied):
+            return signed
+        access, life_ms = signed
         refresh = self._sign_refresh(session, now)
         opened = await self._thread.run(
             lambda: self._store.open_session(session, token_hash=token_hash(refresh.text), now=now)
@@ -228,8 +237,10 @@ class Sessions:
         """Tell whether sessions of the kind that the client asks for are opened."""
         return options.rotate or self._config.login.non_rotating_sessions
 
-    async def _sign_access(self, session: SessionRecord) -> tuple[Issued, int]:
+    async def _sign_access(self, session: SessionRecord) -> tuple[Issued, int] | Denied:
         found = await self._custom_data.of(session.user_id, session.custom_data)
+        if isinstance(found, Denied):
+            return found
         now = self._clock.wall()
         life = self._config.lifetimes.access_seconds
         access = self._issuer.access_token(replace(session, custom_data=found), now=now, life=life)

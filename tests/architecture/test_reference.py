@@ -16,14 +16,29 @@ import syncauth
 from syncauth import errors, events, models
 from syncauth.config import AppConfig
 from syncauth.sansio import messages, sync_errors
-from syncauth.server import config
+from syncauth.server import config, login_config
 from tests.support.source import ROOT, package_files, shown
 
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
 SETTINGS = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
 PROTOCOL = (ROOT / "docs" / "reference" / "protocol.md").read_text("utf-8")
+FOR_EACH_OTHER = {
+    *("driver", "loop", "accounts", "session_of", "status_of", "account_of"),
+    *("close_replica", "close_file", "die"),
+}
+"""What App, users and replicas have for one another alone."""
+
 GIVEN_APART = {"base_url", "app_id", "data_dir"}
-SECTIONS = (config.Lifetimes, config.Rules, config.ServerLimits, config.LoginSettings)
+SECTIONS = (
+    config.Lifetimes,
+    config.Rules,
+    config.ServerLimits,
+    config.LoginSettings,
+    config.CustomDataSettings,
+    login_config.EmailSettings,
+    login_config.MailSettings,
+)
+WITHOUT_DEFAULT = {"read": "the user's own partition", "write": "the user's own partition"}
 
 
 def row_of(page: str, name: str) -> list[str]:
@@ -45,10 +60,9 @@ def test_public_names_are_in_the_reference(name: str) -> None:
     ("kind", "name"),
     [
         (kind, name)
-        for kind in (syncauth.App, syncauth.OpenReplica, syncauth.User)
+        for kind in (*syncauth.App.__mro__[:-1], syncauth.OpenReplica, syncauth.User)
         for name in vars(kind)
-        if not name.startswith("_") and name not in {"driver", "session_of", "status_of"}
-        if name not in {"profile_of", "close_replica", "close_file", "open"}
+        if not name.startswith("_") and name not in FOR_EACH_OTHER
     ],
 )
 def test_verbs_are_in_the_reference(kind: type, name: str) -> None:
@@ -61,7 +75,7 @@ def test_events_are_described_with_their_attributes() -> None:
     kinds = [kind for kind in vars(events).values() if dataclasses.is_dataclass(kind)]
     for kind in kinds:
         own = {field.name for field in dataclasses.fields(kind)} - {"user_id", "at"}
-        if kind in (events.Event, events.LoggedIn, events.LoggedOut):
+        if kind in (events.Event, events.LoggedIn):
             assert own == set()
         else:
             assert (
@@ -112,8 +126,20 @@ def test_server_settings_have_their_defaults(field: dataclasses.Field[Any]) -> N
     told = row_of(SETTINGS, field.name)[1].strip("`")
 
     assert told == (
-        "the user's own partition" if field.default is None else json.dumps(field.default)
+        WITHOUT_DEFAULT.get(field.name, "none")
+        if field.default is None
+        else json.dumps(field.default)
     )
+
+
+def test_hooks_and_settings_of_issuers_are_listed() -> None:
+    """Every hook has a line, and so has every setting of an issuer, with its default if it has one."""
+    for field in dataclasses.fields(login_config.Hooks):
+        assert row_of(SETTINGS, field.name)
+    for field in dataclasses.fields(login_config.TokenIssuer):
+        if field.name not in {"name", "fields", "algorithm", "issuer", "audience"}:
+            told = row_of(SETTINGS, field.name)[1].strip("`")
+            assert told == ("none" if field.default is None else json.dumps(field.default))
 
 
 def test_settings_of_tables_have_their_defaults() -> None:

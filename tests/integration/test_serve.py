@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import socket
@@ -193,3 +194,56 @@ def test_damaged_key_is_told(serve: Serve, tmp_path: Path) -> None:
     assert process.returncode == 1
     assert str(key) in log
     assert key.read_text() == "{}"
+
+
+ADDED = """
+[functions]
+greet = "of_the_field_notes:greet"
+[hooks]
+custom_login = "of_the_field_notes:log_in"
+[custom_data]
+query = "SELECT count(*) AS notes FROM notes WHERE _partition = 'user:' || :user_id"
+"""
+MODULE = """
+async def greet(context, name):
+    return {"hello": name, "notes": context.custom_data["notes"]}
+
+def log_in(payload):
+    return payload["ticket"] if payload["ticket"].startswith("ok-") else None
+"""
+
+
+def test_the_team_s_code_and_sql_are_served(serve: Serve, tmp_path: Path) -> None:
+    """I10: what the settings name beside them is called, and the log shows no token of a URL."""
+    (tmp_path / "syncauth.toml").write_text(CONFIG + ADDED)
+    (tmp_path / "of_the_field_notes.py").write_text(MODULE)
+    process = serve("--port", "0")
+    with httpx.Client(base_url=ready_url(process)) as client:
+        place = f"{BASE}/app/field-notes"
+        login = f"{place}/auth/providers/custom-function/login"
+        assert client.post(login, json={"ticket": "forged"}).status_code == 401
+        token = client.post(login, json={"ticket": "ok-1"}).json()["access_token"]
+        body = {"name": "greet", "arguments": ["Ann"]}
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = client.post(f"{place}/functions/call", json=body, headers=headers)
+        request = base64.b64encode(json.dumps(body).encode()).decode()
+        parameters = {"baas_request": request, "baas_at": token}
+        stream = client.get(f"{place}/functions/call", params=parameters)
+    out, log = end(process)
+
+    assert answer.json() == {"hello": "Ann", "notes": {"$numberInt": "0"}}
+    assert json.loads(stream.text.removeprefix("data: ")) == answer.json()
+    assert "functions/call" in log
+    assert token not in out + log
+    assert process.returncode == 0
+
+
+def test_a_name_that_leads_nowhere_ends_the_start(serve: Serve, tmp_path: Path) -> None:
+    """It is told by its setting, with exit code 2, before anything is served."""
+    (tmp_path / "syncauth.toml").write_text(CONFIG + '[functions]\nsum = "of_nobody:sum"\n')
+    process = serve("--port", "0")
+    out, log = process.communicate(timeout=20)
+
+    assert process.returncode == 2
+    assert out == ""
+    assert "functions.sum" in log

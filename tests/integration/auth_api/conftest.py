@@ -27,7 +27,7 @@ from syncauth.server.custom_data import prepare_query
 from syncauth.server.extensions import Extensions
 from syncauth.server.issuer import Issuer, open_key
 from syncauth.server.passwords import Passwords
-from syncauth.server.services import open_services
+from syncauth.server.services import Parts, open_services
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.thread import StoreThread
 
@@ -145,6 +145,19 @@ def claims(token: str) -> dict[str, Any]:
     return content
 
 
+def run(app: Starlette) -> tuple[ThreadedServer, threading.Thread, str]:
+    """Serve on a free port of loopback; returns when it listens."""
+    running = ThreadedServer(
+        uvicorn.Config(app, port=0, log_level="error", lifespan="off", ws="none")
+    )
+    running.ready = threading.Event()
+    worker = threading.Thread(target=running.run)
+    worker.start()
+    assert running.ready.wait(10)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    return running, worker, f"http://127.0.0.1:{port}"
+
+
 StartServer = Callable[..., AuthServer]
 
 
@@ -174,27 +187,21 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         services = open_services(
             config,
             extensions or Extensions(),
-            store=thread.run_blocking(SqliteAccounts, connection),
-            thread=thread,
-            issuer=Issuer(open_key(tmp_path), config.app_id),
-            passwords=passwords,
-            clock=clock,
-            randomness=SystemRandomness(),
-            on_revoked=on_revoked,
-            query=None if sql is None else thread.run_blocking(prepare_query, connection, sql),
+            Parts(
+                store=thread.run_blocking(SqliteAccounts, connection),
+                thread=thread,
+                issuer=Issuer(open_key(tmp_path), config.app_id),
+                passwords=passwords,
+                clock=clock,
+                randomness=SystemRandomness(),
+                on_revoked=on_revoked,
+                query=None if sql is None else thread.run_blocking(prepare_query, connection, sql),
+            ),
         )
         app = Starlette(
             routes=AuthApi(config, services).routes(), exception_handlers=dict(ERROR_HANDLERS)
         )
-        running = ThreadedServer(
-            uvicorn.Config(app, port=0, log_level="error", lifespan="off", ws="none")
-        )
-        running.ready = threading.Event()
-        worker = threading.Thread(target=running.run)
-        worker.start()
-        assert running.ready.wait(10)
-        port = running.servers[0].sockets[0].getsockname()[1]
-        server.url = f"http://127.0.0.1:{port}"
+        running, worker, server.url = run(app)
         server.client = httpx.Client(base_url=server.url, timeout=10)
 
         def end() -> None:
