@@ -33,6 +33,9 @@ _FILE_MODE: Final = 0o600
 
 _OURS: Final = "_sync_"
 
+_GUEST: Final = 0
+"""What is written in the place of a guest's id: a number, which no id is."""
+
 _WRITES: Final = (
     sqlite3.SQLITE_ALTER_TABLE,
     sqlite3.SQLITE_CREATE_TABLE,
@@ -45,11 +48,15 @@ _WRITES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a file is: the server's URL, the app's id there, and the user's."""
+    """Whose a file is: the server's URL, the app's id there, and the user's.
+
+    `user` None is the guest: whoever uses the app before the first login. No id of a user is None, and one guest's
+    file belongs to each server and app.
+    """
 
     server: str
     app: str
-    user: str
+    user: str | None
 
 
 def path_of(data_dir: str | os.PathLike[str], owner: Owner) -> str:
@@ -88,7 +95,7 @@ def check_owner(path: str, owner: Owner) -> None:
         if not stored:
             return
         found = tuple(stored.get(key) for key in ("server", "app", "user"))
-        if found != astuple(owner) and (any(found) or _has_tables(connection)):
+        if found != _written(owner) and (any(found) or _has_tables(connection)):
             raise FileNotOurs(
                 "the file belongs to another user, app or server",
                 path=path,
@@ -105,13 +112,18 @@ def check_owner(path: str, owner: Owner) -> None:
         )
 
 
+def _written(owner: Owner) -> tuple[str, str, str | int]:
+    """Return the owner as it is written in a file."""
+    return owner.server, owner.app, _GUEST if owner.user is None else owner.user
+
+
 def claim(connection: sqlite3.Connection, path: str, owner: Owner) -> int:
     """Write the owner and durably raise the fencing number; returns it.
 
     Whoever opens the file later has a higher number, by which the server knows the later one.
     """
     with schema.transaction(connection, path):
-        for key, value in (("server", owner.server), ("app", owner.app), ("user", owner.user)):
+        for key, value in zip(("server", "app", "user"), _written(owner), strict=True):
             schema.write_meta(connection, key, value)
         fencing = schema.read_number(connection, "fencing", 0) + 1
         schema.write_meta(connection, "fencing", fencing)
@@ -132,6 +144,24 @@ def make_file(path: str) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
         except FileExistsError:
             Path(path).chmod(_FILE_MODE)
+
+
+def make_new_file(path: str) -> None:
+    """Make an empty file for this user of the machine alone; raises `StorageError`, also where there is one."""
+    with _system_errors(path):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
+
+
+def sync_directory(path: str) -> None:
+    """Make durable that the file at `path` is in its directory, or no longer is; raises `StorageError`."""
+    if os.name == "nt":  # directories cannot be opened there, and need not be
+        return
+    with _system_errors(path):
+        directory = os.open(Path(path).parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 def run_create(path: str, script: str, tables: Sequence[TableSpec]) -> None:
@@ -200,6 +230,12 @@ def _statements(script: str) -> list[str]:
             found.append(script[start:end])
             start = end
     return [*found, script[start:]]
+
+
+def read_stored(path: str) -> dict[str, object]:
+    """Read our notes in a file that is there, without touching it; raises `FileCorrupt`, `StorageError`."""
+    with schema.storage_errors(path), _read_only(path) as connection:
+        return _stored(connection)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -21,7 +21,8 @@ from typing import Protocol, TypeVar
 import sqlite_utils
 
 from syncauth.models import DeadLetter, TableSpec
-from syncauth.replica import files, migrating, schema
+from syncauth.replica import adopting, files, migrating, schema
+from syncauth.replica.adopting import Counts
 from syncauth.replica.connections import AppConnections
 from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.files import Owner
@@ -75,7 +76,7 @@ def open_file(
 
     Args:
         data_dir: the data directory of the App.
-        owner: the server, the app and the user.
+        owner: the server, the app, and the user or the guest.
         tables: the tables to synchronise.
         create: SQL of the app that is run first, in one transaction.
         device: a random device id of 16 hexadecimal digits, used if the file has none.
@@ -101,6 +102,8 @@ def open_file(
         connection = schema.open_connection(path)
         undo.callback(connection.close)
         schema.create(connection, path, device=device, incarnation=incarnation)
+        if owner.user is None:
+            adopting.check_not_adopted(connection, path)
         files.claim(connection, path, owner)
         if create:
             files.run_create(path, create, tables)
@@ -171,6 +174,30 @@ class OpenedFile:
     def dead_letters(self) -> Future[Sequence[DeadLetter]]:
         """Read the refused changes, the oldest first; raises `Closed`."""
         return self.worker.submit(self.replica.dead_letters)
+
+    def adopt(
+        self, data_dir: str | os.PathLike[str], guest: Owner, hold: Hold
+    ) -> Future[Mapping[str, Counts]]:
+        """Take over every row of the guest's file, once, and wake whoever sends; see `adopting`.
+
+        The guest's file must be closed. Called again it changes nothing, and returns what it did. The future raises
+        what `adopting.open_guest` and `FileReplica.adopt` raise.
+        """
+
+        def run() -> Mapping[str, Counts]:
+            with adopting.open_guest(files.path_of(data_dir, guest), guest, hold) as found:
+                counts = {} if found is None else self.replica.adopt(found)
+            callback = self._callback
+            if callback is not None:
+                callback()  # our own commit is no notice
+            return counts
+
+        return self.worker.submit(run)
+
+    def export(self, target: str | os.PathLike[str]) -> Future[int]:
+        """Write what the server does not have into a new file; the future has their number. See `exporting`."""
+        place = os.fspath(target)
+        return self.worker.submit(lambda: self.replica.export(place))
 
     def watch(self, callback: Callable[[], None]) -> None:
         """Call this whenever anybody but the replica itself may have committed to the file.

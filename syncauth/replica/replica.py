@@ -11,13 +11,23 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from syncauth.errors import Closed, InvalidMessage, SyncStopped
 from syncauth.interfaces import Acknowledged, Cut
 from syncauth.models import DeadLetter, TableSpec
-from syncauth.replica import dead_letters, downloads, inflight, outbox, schema, tracking, waiting
+from syncauth.replica import (
+    dead_letters,
+    downloads,
+    exporting,
+    inflight,
+    outbox,
+    schema,
+    tracking,
+    waiting,
+)
 from syncauth.replica.acknowledge import acknowledge
+from syncauth.replica.adopting import Counts, Guest
 from syncauth.replica.apply import Applier
 from syncauth.replica.courtesy import Courtesy
 from syncauth.replica.state import read_state
@@ -206,6 +216,31 @@ class FileReplica:
         """Return the refused changes, the oldest first."""
         with self._reading():
             return dead_letters.read(self._connection)
+
+    def adopt(self, guest: Guest) -> Mapping[str, Counts]:
+        """Take every row of a guest's file over as a change of this user's, once; see `adopting`.
+
+        Raises:
+            FileNotOurs: another user has taken them over, or has begun to; nothing was changed.
+            TableNotTrackable: a table with rows has no place here; nothing was changed.
+            FileFull, FileInUse, StorageError: it stands where it stood, and can be done again.
+        """
+        with self._reading():
+            user = str(schema.read_meta(self._connection, "user"))
+            if guest.counts_in(self._connection) is None:
+                guest.check(self._tables)
+        guest.claim(user)
+        with guest.alone(), self._transaction():
+            counts = guest.copy_into(self._connection, self._tables)
+        guest.finish(counts)
+        return counts
+
+    def export(self, target: str) -> int:
+        """Write what the server does not have into a new file; see `exporting`. Returns how many changes it is."""
+        with self._reading():
+            tables, user = self._tables, schema.read_meta(self._connection, "user")
+        whose = user if isinstance(user, str) else None
+        return exporting.export(self._connection, tables, target, user=whose)
 
     def close(self) -> None:
         """Close the file; idempotent."""
