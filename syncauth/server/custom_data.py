@@ -87,9 +87,14 @@ def prepare_query(connection: sqlite3.Connection, sql: str) -> Query:
     """
 
     def look_up(user_id: str) -> dict[str, Any] | None:
-        cursor = connection.execute(sql, {"user_id": user_id})
-        names = [column[0] for column in cursor.description]
-        rows = cursor.fetchall()
+        # No matter how it is written, it changes nothing.
+        connection.execute("PRAGMA query_only = ON")
+        try:
+            cursor = connection.execute(sql, {"user_id": user_id})
+            names = [column[0] for column in cursor.description]
+            rows = cursor.fetchall()
+        finally:
+            connection.execute("PRAGMA query_only = OFF")
         if not rows:
             return None
         if names == [WHOLE]:

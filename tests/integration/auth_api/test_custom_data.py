@@ -88,7 +88,16 @@ def test_unusable_data_costs_no_session(start_server: StartServer, answer: Any) 
     assert server.refresh(login["refresh_token"], "r").status_code == 201
 
 
-@pytest.mark.parametrize("query", ["SELECT", "DELETE FROM members", "SELECT 1 AS a, ? AS b"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT",
+        "DELETE FROM members",
+        "WITH few AS (SELECT 1) DELETE FROM members",
+        "SELECT 1 AS a, ? AS b",
+        "BEGIN",
+    ],
+)
 def test_query_that_cannot_be_run_is_refused_at_the_start(
     start_server: StartServer, query: str
 ) -> None:
