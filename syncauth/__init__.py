@@ -29,7 +29,7 @@ from syncauth.events import (
     UserRemoved,
     UserSwitched,
 )
-from syncauth.handles import OpenReplica
+from syncauth.handles import GuestReplica, OpenReplica
 from syncauth.identifiers import new_id
 from syncauth.models import (
     ApiKey,
@@ -58,6 +58,7 @@ __all__ = [
     "DeadLetter",
     "DevicePrompt",
     "Event",
+    "GuestReplica",
     "Identity",
     "LoggedIn",
     "LoggedOut",

@@ -20,7 +20,7 @@ from syncauth.driver import Driver, lasting
 from syncauth.errors import (
     Closed,
 )
-from syncauth.handles import OpenReplica
+from syncauth.handles import GuestReplica, OpenReplica
 from syncauth.interfaces import IdentityProvider
 from syncauth.parts import Parts, open_parts, open_replica_file
 from syncauth.replica_port import ReplicaPort
@@ -141,6 +141,8 @@ class App(UserVerbs):
                 steps.push_async_callback(self._driver.aclose, spare=caller)
             if self._unwatch is not None:
                 steps.push_async_callback(asyncio.to_thread, self._unwatch)
+            if self._guest is not None:
+                steps.push_async_callback(self._guest.aclose)
             for replica in tuple(self._replicas.values()):
                 steps.push_async_callback(replica.aclose)
 
@@ -222,6 +224,30 @@ class App(UserVerbs):
 
         opened.watch(wake)
         return replica
+
+    async def open_guest_replica(
+        self,
+        *,
+        tables: Iterable[str],
+        counters: Mapping[str, Iterable[str]] | None = None,
+        keys: Mapping[str, str] | None = None,
+        local_triggers: Iterable[str] = (),
+        create: str = "",
+    ) -> GuestReplica:
+        """Open the file for rows that are written before the first login ever.
+
+        Nothing of it is sent, until a user who has logged in takes it over by `User.adopt`. The
+        arguments are those of `open_replica`.
+
+        Raises:
+            FileNotOurs: a user has taken it over already.
+            TableNotTrackable, FileInUse, FileTooNew, FileCorrupt, FileFull, InvalidConfig: as in
+                `open_replica`.
+        """
+        specs = table_specs(tables, counters, keys, local_triggers, create)
+        opened = await open_replica_file(self.config, self._opened(), None, specs, create)
+        self._guest = GuestReplica(opened)
+        return self._guest
 
     async def close_replica(self, replica: OpenReplica) -> None:
         """Stop the sync of a replica and close its file; `OpenReplica.aclose` calls this."""

@@ -19,91 +19,26 @@ from collections.abc import (
 )
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from syncauth import app as asynchronous
 from syncauth.announcer import Deliver, EventStream
+from syncauth.blocking_files import GuestReplica, OpenReplica
 from syncauth.blocking_user import User
 from syncauth.email_password import BlockingEmailPassword as EmailPassword
 from syncauth.errors import Closed
 from syncauth.events import Event
-from syncauth.handles import OpenReplica as AsyncOpenReplica
 from syncauth.interfaces import IdentityProvider
 from syncauth.loop_thread import LoopThread
-from syncauth.models import Credentials, DeadLetter, Status
+from syncauth.models import Credentials
 from syncauth.parts import Parts
 from syncauth.replica.writer import refuse_in_write
 from syncauth.sansio.effects import Transition
 from syncauth.user import User as AsyncUser
 
-if TYPE_CHECKING:
-    import sqlite_utils
-
 log = logging.getLogger("syncauth")
 
-_Result = TypeVar("_Result")
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
-
-
-class OpenReplica:
-    """One user's SQLite file, open and synchronised; made by `App.open_replica`."""
-
-    def __init__(self, thread: LoopThread, replica: AsyncOpenReplica, user: User) -> None:
-        """Made by the App alone."""
-        self._thread = thread
-        self._replica = replica
-        self.user = user
-
-    @property
-    def db(self) -> sqlite_utils.Database:
-        """The file as a sqlite-utils database; each thread has a connection of its own."""
-        return self._replica.db
-
-    @property
-    def path(self) -> str:
-        """The path of the SQLite file."""
-        return self._replica.path
-
-    @property
-    def status(self) -> Status:
-        """One frozen picture of session, connection and of what waits."""
-        return self._thread.run(lambda: self._replica.status)
-
-    def write(self, work: Callable[[sqlite_utils.Database], _Result]) -> _Result:
-        """Run `work` in the writer's thread, in one transaction.
-
-        See `syncauth.handles.OpenReplica`.
-        """
-        refuse_in_write(self.path)
-        return self._thread.call(self._replica.write(work))
-
-    def migrate(self, work: Callable[[sqlite_utils.Database], _Result]) -> _Result:
-        """Run `work`, which may alter the synchronised tables; see `syncauth.handles.OpenReplica`."""
-        refuse_in_write(self.path)
-        return self._thread.call(self._replica.migrate(work))
-
-    def dead_letters(self) -> Sequence[DeadLetter]:
-        """Return the changes that the server refused, oldest first."""
-        return self._thread.call(self._replica.dead_letters())
-
-    def wait_uploaded(self, timeout: float | None = None) -> None:
-        """Wait until every change committed before is at the server; raises `WaitTimedOut`."""
-        refuse_in_write(self.path)
-        self._thread.call(self._replica.wait_uploaded(timeout))
-
-    def wait_synced(self, timeout: float | None = None) -> None:
-        """Wait until this replica and the server are in step; raises `WaitTimedOut`."""
-        refuse_in_write(self.path)
-        self._thread.call(self._replica.wait_synced(timeout))
-
-    def close(self) -> None:
-        """Stop sync, then close the file; idempotent."""
-        refuse_in_write(self.path)
-        try:
-            self._thread.call(self._replica.aclose())
-        except Closed:
-            if not self._thread.ended:  # else the App has closed it
-                raise
 
 
 class App:
@@ -203,6 +138,7 @@ class App:
         forget: bool = False,
         upload_first: bool = False,
         timeout: float | None = None,
+        export: str | Path | None = None,
         discard: int | None = None,
     ) -> None:
         """Erase the user's tokens; its rows and unsent changes stay, unless they are discarded."""
@@ -212,6 +148,7 @@ class App:
                 forget=forget,
                 upload_first=upload_first,
                 timeout=timeout,
+                export=export,
                 discard=discard,
             )
         )
@@ -259,6 +196,26 @@ class App:
             create=create,
         )
         return OpenReplica(thread, thread.call(opening), user)
+
+    def open_guest_replica(
+        self,
+        *,
+        tables: Iterable[str],
+        counters: Mapping[str, Iterable[str]] | None = None,
+        keys: Mapping[str, str] | None = None,
+        local_triggers: Iterable[str] = (),
+        create: str = "",
+    ) -> GuestReplica:
+        """Open the file for rows that are written before the first login ever."""
+        thread = self._opened()
+        opening = self._app.open_guest_replica(
+            tables=tables,
+            counters=counters,
+            keys=keys,
+            local_triggers=local_triggers,
+            create=create,
+        )
+        return GuestReplica(thread, thread.call(opening))
 
     def events(self) -> Iterator[Event]:
         """Yield every event published from this call on, in order, until the App closes."""

@@ -6,12 +6,13 @@ Nothing is implemented here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from syncauth.adapters.bearer_headers import HeaderProvider
 from syncauth.loop_thread import LoopThread
 from syncauth.models import ApiKey, Credentials, Profile, Secret, SessionState
+from syncauth.replica.adopting import Counts
 from syncauth.user import WAIT_SECONDS, User as AsyncUser
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ class User:
     def link(self, credentials: Credentials) -> None:
         """Add a way to log in."""
         self._thread.call(self.asynchronous.link(credentials))
+
+    def adopt(self) -> Mapping[str, Counts]:
+        """Make every row of the guest's file a change of this user's, whose replica is open."""
+        return self._thread.call(self.asynchronous.adopt())
 
     def http_auth(self, origins: Iterable[str] | None = None) -> httpx.Auth:
         """Return what lets the app's own requests bear this user's token."""

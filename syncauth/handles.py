@@ -1,15 +1,16 @@
 """
-An open replica, as an app holds it: one user's SQLite file, synchronised while there is a session.
+Open files, as an app holds them: a user's, synchronised while there is a session, and the guest's.
 
-It decides nothing: it asks the driver.
+They decide nothing: they ask the driver and the file.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeVar
 
 from syncauth.driver import to_its_end
@@ -22,24 +23,21 @@ if TYPE_CHECKING:
     import sqlite_utils
 
     from syncauth.app import App
-    from syncauth.replica.opened import OpenedFile
+    from syncauth.replica.adopting import Counts
+    from syncauth.replica.files import Owner
+    from syncauth.replica.opened import Hold, OpenedFile
     from syncauth.replica_port import ReplicaPort
     from syncauth.user import User
 
 _Result = TypeVar("_Result")
 
 
-class OpenReplica:
-    """One user's SQLite file, open and synchronised; made by `App.open_replica`."""
+class LocalFile:
+    """A SQLite file of this device, open; the verbs that need no server."""
 
-    def __init__(self, app: App, user: User, opened: OpenedFile, port: ReplicaPort) -> None:
+    def __init__(self, opened: OpenedFile) -> None:
         """Made by the App alone."""
-        self._app = app
         self._opened = opened
-        self._port = port
-        self._closing: asyncio.Task[None] | None = None
-        self._waits: set[asyncio.Timeout] = set()
-        self.user = user
 
     @property
     def db(self) -> sqlite_utils.Database:
@@ -55,12 +53,6 @@ class OpenReplica:
     def path(self) -> str:
         """The path of the SQLite file."""
         return self._opened.path
-
-    @property
-    def status(self) -> Status:
-        """One frozen picture of session, connection and of what waits."""
-        self._check_open()
-        return replace(self._app.status_of(self.user.id), watching=self._opened.watching)
 
     async def write(self, work: Callable[[sqlite_utils.Database], _Result]) -> _Result:
         """Run `work` in the writer's thread, in one transaction on a connection of its own.
@@ -88,6 +80,41 @@ class OpenReplica:
         self._check_open()
         return await asyncio.wrap_future(self._opened.dead_letters())
 
+    async def export(self, path: str | Path) -> int:
+        """Write what the server does not have into a new SQLite file, and return how many changes that is.
+
+        Any program can read it; its tables are described in `docs/reference/export.md`.
+
+        Raises:
+            StorageError: there is such a file, or it cannot be made.
+            FileFull, FileCorrupt: it could not be written.
+        """
+        self._check_open()
+        return await asyncio.wrap_future(self._opened.export(path))
+
+    def _check_open(self) -> None:
+        """Raise `Closed` if the file is closed."""
+        raise AssertionError
+
+
+class OpenReplica(LocalFile):
+    """One user's SQLite file, open and synchronised; made by `App.open_replica`."""
+
+    def __init__(self, app: App, user: User, opened: OpenedFile, port: ReplicaPort) -> None:
+        """Made by the App alone."""
+        self._app = app
+        super().__init__(opened)
+        self._port = port
+        self._closing: asyncio.Task[None] | None = None
+        self._waits: set[asyncio.Timeout] = set()
+        self.user = user
+
+    @property
+    def status(self) -> Status:
+        """One frozen picture of session, connection and of what waits."""
+        self._check_open()
+        return replace(self._app.status_of(self.user.id), watching=self._opened.watching)
+
     async def wait_uploaded(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - a documented verb
         """Wait until every change committed before this call is at the server, or refused by it.
 
@@ -113,6 +140,11 @@ class OpenReplica:
             Closed: the replica was closed, before or meanwhile.
         """
         await self._within(timeout, self._synced, "the replica is not in step with the server")
+
+    async def adopt(self, data_dir: PurePath, guest: Owner, hold: Hold) -> Mapping[str, Counts]:
+        """Take over the guest's rows; `User.adopt` calls this."""
+        self._check_open()
+        return await asyncio.wrap_future(self._opened.adopt(data_dir, guest, hold))
 
     async def aclose(self) -> None:
         """Stop sync, then close the file; idempotent.
@@ -177,6 +209,28 @@ class OpenReplica:
         if self._closing is not None:
             what = "this replica is closed"
             raise Closed(what, remedy="Open it again with App.open_replica")
+
+
+class GuestReplica(LocalFile):
+    """The SQLite file of whoever uses the app before the first login; made by `App.open_guest_replica`.
+
+    Nothing of it is sent. `User.adopt` makes its rows those of a user, once and for all.
+    """
+
+    def __init__(self, opened: OpenedFile) -> None:
+        """Made by the App alone."""
+        super().__init__(opened)
+        self._closed = False
+
+    async def aclose(self) -> None:
+        """Close the file; idempotent."""
+        self._closed = True
+        await to_its_end(asyncio.to_thread(self._opened.close))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            what = "this replica is closed"
+            raise Closed(what, remedy="Open it again with App.open_guest_replica")
 
 
 async def _next(stream: AsyncIterator[Event], user: str) -> None:

@@ -127,11 +127,11 @@ def _open_store(config: AppConfig, issuer: str, randomness: Randomness) -> Sessi
 async def open_replica_file(
     config: AppConfig,
     parts: Parts,
-    user_id: str,
+    user_id: str | None,
     specs: Sequence[TableSpec],
     create: str,
 ) -> OpenedFile:
-    """Open one user's file in a thread; raises what `replica.opened.open_file` raises.
+    """Open one user's file, or the guest's, in a thread; raises what `replica.opened.open_file` raises.
 
     If the caller is cancelled meanwhile, the file is closed again as soon as it is open.
     """

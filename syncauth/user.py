@@ -10,7 +10,7 @@ once, with a renewed token, when the server did not take the one that it was mad
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from syncauth.adapters.bearer_auth import make_auth
@@ -26,6 +26,7 @@ from syncauth.sansio.tokens import claims_of
 if TYPE_CHECKING:
     import httpx
 
+    from syncauth.replica.adopting import Counts
     from syncauth.user_verbs import UserVerbs
 
 WAIT_SECONDS: Final = 10.0
@@ -169,6 +170,24 @@ class User:
         """
         await self._token(timeout, renew=True)
         return self.custom_data
+
+    async def adopt(self) -> Mapping[str, Counts]:
+        """Make every row of the guest's file a change of this user's, whose replica is open.
+
+        The guest's replica is closed, and can be opened by nobody any more. A row whose key the
+        user's file has already is left out. Called again, also after a kill, it changes nothing.
+
+        Returns:
+            what became of the rows, by table: `adopted`, `kept` and `refused`.
+
+        Raises:
+            FileNotOurs: another user has adopted them.
+            TableNotTrackable: the user's replica has no place for a table; nothing was changed.
+            InvalidConfig: the user's replica is not open.
+            FileInUse, FileFull, StorageError: it stands where it stood, and can be done again.
+        """
+        self._check()
+        return await self._app.adopt_guest(self)
 
     # --- the app's own requests ------------------------------------------------------------------
 

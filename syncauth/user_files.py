@@ -14,8 +14,9 @@ from syncauth.adapters import locks
 from syncauth.config import AppConfig
 from syncauth.errors import ChangesPending, FileInUse, StorageError
 from syncauth.parts import Parts
-from syncauth.replica import leaving
+from syncauth.replica import removing
 from syncauth.replica.files import Owner, make_directory, path_of
+from syncauth.replica.unsent import count_unsent
 from syncauth.sansio.effects import DropRemoval
 
 log = logging.getLogger("syncauth")
@@ -31,31 +32,35 @@ class UserFiles:
 
     def path(self, user_id: str) -> str:
         """Return where this user's file is, or would be."""
-        owner = Owner(self._config.base_url, self._config.app_id, user_id)
-        return path_of(self._config.data_dir, owner)
+        return path_of(self._config.data_dir, self._owner(user_id))
+
+    def _owner(self, user_id: str) -> Owner:
+        return Owner(self._config.base_url, self._config.app_id, user_id)
 
     async def check_unsent(self, user_id: str, told: int) -> None:
         """Raise `ChangesPending` unless exactly so many changes of the user are unsent."""
-        pending = await asyncio.to_thread(leaving.unsent, self.path(user_id))
+        pending = await asyncio.to_thread(count_unsent, self.path(user_id))
         if pending != told:
             what = "changes that the server does not have would be lost"
             remedy = f"Upload or export them, or say discard={pending}"
             raise ChangesPending(what, pending=pending, remedy=remedy)
 
-    async def delete(self, user_id: str) -> None:
-        """Delete a user's file.
+    async def discard(self, user_id: str, told: int) -> None:
+        """Delete a user's file, in which so many changes are unsent; see `removing.remove_files`."""
 
-        Raises:
-            FileInUse: another process has it open.
-            StorageError: it could not be deleted.
-        """
-        await asyncio.to_thread(self._delete, self.path(user_id))
+        def remove() -> None:
+            directory = self._config.data_dir
+            removing.remove_files(
+                directory, self._owner(user_id), expected=told, hold=locks.hold_file
+            )
+
+        await asyncio.to_thread(remove)
 
     async def delete_removed(self) -> None:
         """Delete the files of the users who were removed, as far as nobody has them open."""
         for user_id in self._parts.store.waiting_removals():
             try:
-                await self.delete(user_id)
+                await asyncio.to_thread(self._delete, self.path(user_id))
             except FileInUse:
                 log.info("the file of a removed user is open elsewhere, and deleted later")
             except StorageError as error:
@@ -67,6 +72,6 @@ class UserFiles:
         make_directory(path)
         lock = locks.hold_file(path)
         try:
-            leaving.delete(path)
+            removing.delete(path)
         finally:
             lock.release()

@@ -7,8 +7,10 @@ Each verb asks the driver, and returns when what it did is durable. This module 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from syncauth.adapters.locks import hold_file
 from syncauth.announcer import Deliver
 from syncauth.config import AppConfig
 from syncauth.driver import Driver
@@ -21,10 +23,12 @@ from syncauth.errors import (
     UserRemovedError,
 )
 from syncauth.events import Event, UserRemoved
-from syncauth.handles import OpenReplica
+from syncauth.handles import GuestReplica, OpenReplica
 from syncauth.interfaces import AccountService
 from syncauth.models import Credentials, SessionState, Status
 from syncauth.parts import Parts
+from syncauth.replica.adopting import Counts
+from syncauth.replica.files import Owner
 from syncauth.sansio import inputs
 from syncauth.sansio.accounts import Account
 from syncauth.sansio.effects import Transition
@@ -46,6 +50,7 @@ class UserVerbs(Telling):
         self._closed = False
         self._users: dict[str, User] = {}
         self._replicas: dict[str, OpenReplica] = {}
+        self._guest: GuestReplica | None = None
 
     # --- users -----------------------------------------------------------------------------------
 
@@ -115,6 +120,7 @@ class UserVerbs(Telling):
         forget: bool = False,
         upload_first: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109 - a documented verb
+        export: str | Path | None = None,
         discard: int | None = None,
     ) -> None:
         """Erase the user's tokens, with or without a network; its rows and unsent changes stay.
@@ -126,6 +132,7 @@ class UserVerbs(Telling):
             forget: do not keep the refresh token to be revoked later: it stays valid at the server.
             upload_first: wait until the changes of the open replica are at the server.
             timeout: how many seconds `upload_first` may take; None for as long as it takes.
+            export: write what is unsent in the open replica to this new SQLite file first.
             discard: delete the user's file, in which so many changes are unsent. Its rows come
                 again from the server after the next login.
 
@@ -142,6 +149,8 @@ class UserVerbs(Telling):
         replica = self._replicas.get(leaving.id)
         if upload_first and replica is not None:
             await replica.wait_uploaded(timeout)
+        if export is not None:
+            await self._export(leaving, export)
         if discard is not None:
             await self._user_files.check_unsent(leaving.id, discard)
         await self.driver.ask(
@@ -150,7 +159,14 @@ class UserVerbs(Telling):
         if discard is not None:
             if replica is not None:
                 await replica.aclose()
-            await self._user_files.delete(leaving.id)
+            await self._user_files.discard(leaving.id, discard)
+
+    async def _export(self, user: User, path: str | Path) -> None:
+        replica = self._replicas.get(user.id)
+        if replica is None:
+            what, remedy = "the user's replica is not open", "Open it first"
+            raise InvalidConfig(what, setting="export", remedy=remedy)
+        await replica.export(path)
 
     async def remove_user(self, user: User, *, discard: int = 0) -> None:
         """Log the user out and delete its file from this device; its handles stay dead.
@@ -209,6 +225,21 @@ class UserVerbs(Telling):
             self._opened()
             raise AssertionError
         return self._loop
+
+    async def adopt_guest(self, user: User) -> Mapping[str, Counts]:
+        """Take over the guest's rows for a user whose replica is open; `User.adopt` calls this."""
+        replica = self._replicas.get(user.id)
+        if replica is None:
+            what, remedy = (
+                "the user's replica is not open",
+                "Open it with the tables of the guest's",
+            )
+            raise InvalidConfig(what, setting="user", remedy=remedy)
+        if self._guest is not None:
+            await self._guest.aclose()
+            self._guest = None
+        guest = Owner(self.config.base_url, self.config.app_id, None)
+        return await replica.adopt(self.config.data_dir, guest, hold_file)
 
     def session_of(self, user_id: str) -> SessionState:
         """Return where a user's session stands."""

@@ -58,7 +58,7 @@ def remove_files(
         files.check_owner(path, owner)
         there = Path(path).exists()
         _check(expected, _pending_alone(path) if there else 0)
-        _unlink(path)
+        delete(path)
     finally:
         lock.release()
     return there
@@ -109,7 +109,8 @@ def _tables(connection: sqlite3.Connection) -> list[int]:
     return [number for (number,) in connection.execute("SELECT id FROM _sync_tables").fetchall()]
 
 
-def _unlink(path: str) -> None:
+def delete(path: str) -> None:
+    """Delete the file, whose lock the caller holds and whose changes were counted; raises `StorageError`."""
     try:
         for part in _PARTS:
             Path(f"{path}{part}").unlink(missing_ok=True)

@@ -29,7 +29,7 @@ DOORS = {
     },
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent
-    "sqlite_utils": {"syncauth.blocking", "syncauth.handles", "syncauth.replica"},
+    "sqlite_utils": {"syncauth.blocking_files", "syncauth.handles", "syncauth.replica"},
     "starlette": {"syncauth.server"},
     "transitions": {"syncauth.sansio.statemachine"},
     "uvicorn": {"syncauth.cli.serve"},

@@ -24,7 +24,7 @@ SETTINGS = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
 PROTOCOL = (ROOT / "docs" / "reference" / "protocol.md").read_text("utf-8")
 FOR_EACH_OTHER = {
     *("driver", "loop", "accounts", "session_of", "status_of", "account_of"),
-    *("close_replica", "close_file", "die"),
+    *("close_replica", "close_file", "adopt_guest", "die"),
 }
 """What App, users and replicas have for one another alone."""
 
