@@ -23,6 +23,8 @@ from syncauth.errors import (
 from syncauth.handles import GuestReplica, OpenReplica
 from syncauth.interfaces import IdentityProvider
 from syncauth.parts import Parts, open_parts, open_replica_file
+from syncauth.replica.adopting import unfinished
+from syncauth.replica.files import Owner, path_of
 from syncauth.replica_port import ReplicaPort
 from syncauth.sansio import inputs
 from syncauth.sansio.engine import Engine
@@ -223,7 +225,14 @@ class App(UserVerbs):
             loop.call_soon_threadsafe(driver.post, written)
 
         opened.watch(wake)
+        await self._finish_adoption(user)
         return replica
+
+    async def _finish_adoption(self, user: User) -> None:
+        """Take up an adoption of the guest's rows that was cut off."""
+        guest = path_of(self.config.data_dir, Owner(self.config.base_url, self.config.app_id, None))
+        if await asyncio.to_thread(unfinished, guest) == user.id:
+            await user.adopt()
 
     async def open_guest_replica(
         self,

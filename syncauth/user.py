@@ -106,7 +106,7 @@ class User:
         *,
         timeout: float = WAIT_SECONDS,  # noqa: ASYNC109 - a documented verb
     ) -> Secret:
-        """Return an access token that may be sent, renewed if it has to be.
+        """Return an access token that may be sent, renewed if it has to be; on any event loop.
 
         All who wait for one wait for the same request, in this process and in others (I4).
 
@@ -119,7 +119,11 @@ class User:
             TokenUnavailableError: there is none now; `retry_at` tells when it is tried again.
             NotLoggedInError, UserRemovedError, Closed: there is no session.
         """
-        return await self._token(timeout, rejected=rejected)
+        waiting = self._token(timeout, rejected=rejected)
+        loop = self._app.loop
+        if asyncio.get_running_loop() is loop:
+            return await waiting
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(waiting, loop))
 
     def valid_access_token_now(
         self, rejected: Secret | None = None, *, timeout: float = WAIT_SECONDS

@@ -225,8 +225,13 @@ class _Deciding:
         user = inputs.user_of(happening)
         if self._roster.known(user):
             user_rules.decide(self._roster.draft(user), happening)
-        else:  # it was removed meanwhile
-            self._roster.output.dropped += 1
+            return
+        self._roster.output.dropped += 1  # it was removed meanwhile, and nobody waits for ever
+        match happening:
+            case inputs.ReplicaClosing():
+                self._roster.settle(happening.request)
+            case inputs.TokenWanted() | inputs.ProfileRead() | inputs.SyncWanted():
+                self._roster.settle(happening.request, error=login_rules.removed())
 
     def _refresh_answered(self, answer: inputs.RefreshAnswered) -> None:
         """Take the answer, of whomever it is, and give the lock back with the same decision."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from syncauth.errors import NotLoggedInError, SyncAuthError
+from syncauth.errors import NotLoggedInError, SyncAuthError, UserRemovedError
 from syncauth.events import UserSwitched
 from syncauth.models import Login, PauseReason, SessionState
 from syncauth.sansio import backoff, inputs, refresh_rules, session_rules, start_rules
@@ -38,6 +38,12 @@ def started(roster: Roster, start: inputs.Started) -> None:
             refresh_rules.attempt_refresh(draft)
     if start.revocations:
         roster.output.effects.append(RevokeWaiting())
+
+
+def removed() -> UserRemovedError:
+    """Return the error for whoever asks something of a user who is not there any more."""
+    what = "this user was removed from this device"
+    return UserRemovedError(what, remedy="Log in again, and use the user that log_in returns")
 
 
 def log_in(roster: Roster, wanted: inputs.LogInRequested) -> None:
@@ -69,6 +75,9 @@ def login_answered(roster: Roster, answer: inputs.LogInAnswered) -> None:
 
 def switch(roster: Roster, wanted: inputs.SwitchRequested) -> None:
     """Make a user current who has not logged out."""
+    if not roster.known(wanted.user_id):
+        roster.settle(wanted.request, error=removed())
+        return
     draft = roster.draft(wanted.user_id)
     if draft.session is SessionState.LOGGED_OUT:
         error = NotLoggedInError("this user is not logged in", remedy="Call App.log_in")
@@ -81,6 +90,9 @@ def switch(roster: Roster, wanted: inputs.SwitchRequested) -> None:
 def log_out(roster: Roster, wanted: inputs.LogOutRequested) -> None:
     """Log out, and remove if that is wanted; a login under way, of whomever, is dropped."""
     roster.change(logins=frozenset())
+    if not roster.known(wanted.user_id):
+        roster.settle(wanted.request, error=removed())
+        return
     draft = roster.draft(wanted.user_id)
     was_current = draft.account.current
     session_rules.logged_out(draft, forget=wanted.forget, remove=wanted.remove)
