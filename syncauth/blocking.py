@@ -36,6 +36,8 @@ from syncauth.replica.writer import refuse_in_write
 from syncauth.sansio.effects import Transition
 from syncauth.user import User as AsyncUser
 
+__all__ = ["App", "GuestReplica", "OpenReplica", "User"]
+
 log = logging.getLogger("syncauth")
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from syncauth.errors import InsecureServer, InvalidConfig
 
 LONGEST_SECONDS: Final = 86_400.0
+LONGEST_DAYS: Final = 3650
 _DURATIONS: Final = ("token_deadline", "connect_timeout", "close_timeout", "function_deadline")
 
 
@@ -56,6 +57,11 @@ class AppConfig:
             if type(seconds) not in (int, float) or not 0 < seconds <= LONGEST_SECONDS:
                 remedy = f"Give seconds above 0 and up to {LONGEST_SECONDS:.0f}"
                 raise InvalidConfig("this is no duration", setting=name, remedy=remedy)
+        days = self.session_expiring_days
+        if type(days) not in (int, float) or not 0 < days <= LONGEST_DAYS:
+            remedy = f"Give days above 0 and up to {LONGEST_DAYS}"
+            what, setting = "this is no number of days", "session_expiring_days"
+            raise InvalidConfig(what, setting=setting, remedy=remedy)
         hosts = self.trusted_hosts
         if isinstance(hosts, str) or not all(isinstance(host, str) for host in hosts):
             remedy = "Give a set of host names"
