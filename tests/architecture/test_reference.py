@@ -222,6 +222,19 @@ def test_invariants_are_tested_where_the_page_says() -> None:
             assert named, f"{place} does not name {name}"
 
 
+def test_features_are_shown_by_tests_that_are_there() -> None:
+    """Every line of the tables of the SDK's features names tests that exist."""
+    page = (ROOT / "docs" / "reference" / "device-sdk.md").read_text("utf-8")
+    texts = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    there = {name for text in texts for name in re.findall(r"def (test_\w+)\(", text)}
+    lines = [line for line in page.splitlines() if line.startswith("| ") and "---" not in line]
+    for line in lines:
+        if "Shown by" not in line:
+            named = re.findall(r"`(test_\w+)`", line.rpartition("|")[0].rpartition("|")[2])
+            assert named, line
+            assert set(named) <= there, line
+
+
 def test_every_module_is_on_the_map() -> None:
     """The map of the code names every module, by itself or by its family."""
     page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
