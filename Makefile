@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: venv test check demo bench mutants services services-keyring services-oauth
+.PHONY: venv test check demo bench mutants services services-keyring services-oauth services-app-services
 
 venv: .venv/.made
 .venv/.made: pyproject.toml constraints.txt
@@ -52,7 +52,6 @@ services-keyring:
 
 # The clients of App Services that the server is tested with, at pinned versions.
 APP_SERVICES := .services/app_services
-.PHONY: services-app-services
 services-app-services: $(APP_SERVICES)/.made
 $(APP_SERVICES)/.made: tests/support/app_services/package.json
 	mkdir -p $(APP_SERVICES)
