@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: venv test check demo bench mutants services services-keyring services-oauth
+.PHONY: venv test check demo bench mutants services services-keyring services-oauth services-app-services
 
 venv: .venv/.made
 .venv/.made: pyproject.toml constraints.txt
@@ -26,7 +26,7 @@ bench: venv
 mutants: venv
 	$(PYTHON) -m tests.mutants
 
-services: services-keyring services-oauth
+services: services-keyring services-oauth services-app-services
 
 # The OAuth 2.0 servers that the tests run against, each with its own client at pinned versions.
 OAUTH := .services/oauth
@@ -49,3 +49,14 @@ services-keyring:
 	    command -v $$program > /dev/null || { apt-get update -qq && \
 	        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq dbus gnome-keyring libsecret-tools; break; }; \
 	done
+
+# The clients of App Services that the server is tested with, at pinned versions.
+APP_SERVICES := .services/app_services
+services-app-services: $(APP_SERVICES)/.made
+$(APP_SERVICES)/.made: tests/support/app_services/package.json
+	mkdir -p $(APP_SERVICES)
+	node --version && npm --version || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nodejs npm; }
+	cp tests/support/app_services/package.json $(APP_SERVICES)/
+	npm install --prefix $(APP_SERVICES) --no-package-lock --no-audit --no-fund --silent
+	touch $@

@@ -20,6 +20,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from syncauth.interfaces import Clock
 from syncauth.server.auth_api import ERROR_HANDLERS, AuthApi
 from syncauth.server.clock import SystemRandomness
 from syncauth.server.config import LoginSettings, ServerConfig
@@ -172,13 +173,15 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         login=LoginSettings(password_cost="low"),
     )
 
-    def start(extensions: Extensions | None = None, **changes: Any) -> AuthServer:
+    def start(
+        extensions: Extensions | None = None, clock: Clock | None = None, **changes: Any
+    ) -> AuthServer:
         config = replace(standard, **changes)
         path = tmp_path / "server.db"
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
-        thread, passwords, clock = StoreThread(), Passwords("low"), SetClock()
-        server = AuthServer("", path, clock, httpx.Client())
+        thread, passwords, set_clock = StoreThread(), Passwords("low"), SetClock()
+        server = AuthServer("", path, set_clock, httpx.Client())
 
         def on_revoked(sessions: Sequence[str]) -> None:
             server.revoked.extend(sessions)
@@ -192,7 +195,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
                 thread=thread,
                 issuer=Issuer(open_key(tmp_path), config.app_id),
                 passwords=passwords,
-                clock=clock,
+                clock=clock or set_clock,
                 randomness=SystemRandomness(),
                 on_revoked=on_revoked,
                 query=None if sql is None else thread.run_blocking(prepare_query, connection, sql),
