@@ -71,6 +71,10 @@ class JsonProcess:
         self._process.stdin.write(json.dumps(line) + "\n")
         self._process.stdin.flush()
 
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, such as SIGSTOP."""
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it at once, as a loss of power would."""
         self._process.kill()
