@@ -82,9 +82,14 @@ def removed_elsewhere(draft: Draft) -> None:
 
 
 def drop_request(draft: Draft) -> None:
-    """A write of ours came too late, and the store is as we know it: what it was for is asked again."""
-    if draft.account.refresh.ticket is not None:
-        draft.change_refresh(ticket=None, fence=None, retry_at=draft.now.monotonic)
+    """A write of ours came too late, and the store is as we know it: what it was for is asked again.
+
+    A request that was sent meanwhile may have reached the issuer, and its answer is lost with this.
+    """
+    refresh = draft.account.refresh
+    if refresh.ticket is not None:
+        sent = refresh.maybe_sent or refresh.fence is not None
+        draft.change_refresh(ticket=None, fence=None, maybe_sent=sent, retry_at=draft.now.monotonic)
 
 
 def _adopt_tokens(draft: Draft, stored: StoredUser) -> None:

@@ -41,7 +41,8 @@ from syncauth.sansio.messages import (
     TableShape,
     Welcome,
 )
-from syncauth.sansio.records import Batch, Moment, ReplicaState, StoredUser
+from syncauth.sansio.records import Batch, Moment, ReplicaState
+from tests.support.stored_users import as_stored
 
 ANN = "ann"
 LIFE = 1800.0
@@ -114,17 +115,8 @@ class Story:
         """Let the lock of a refresh be taken, and the store be as the engine knows it."""
         user = effect.ticket.user_id
         (account,) = [each for each in self.engine.accounts() if each.user_id == user]
-        stored = StoredUser(
-            user,
-            account.device_id,
-            SessionState.ACTIVE,
-            account.epoch,
-            current=account.current,
-            tokens=account.tokens,
-            received_at=self.wall,
-            refresh_id=account.refresh.refresh_id,
-            profile=account.profile,
-        )
+        session = self.engine.session(user)
+        stored = as_stored(account, session, received_at=self.wall)
         self.fence += 1
         return self.happen(inputs.RefreshHeld(effect.ticket, stored, self.fence))
 
