@@ -169,6 +169,7 @@ class _Deciding:
         roster, output = self._roster, self._roster.output
         for draft in roster.drafts.values():
             self._plan_warning(draft, happening)
+            hook_rules.settle_stopped(draft)
             self._couple(draft)
             flow_rules.pump(draft)
             flow_rules.keep_count(draft)
@@ -225,8 +226,8 @@ class _Deciding:
         user = inputs.user_of(happening)
         if self._roster.known(user):
             user_rules.decide(self._roster.draft(user), happening)
-        else:  # it was removed meanwhile
-            self._roster.output.dropped += 1
+        else:
+            login_rules.of_nobody(self._roster, happening)
 
     def _refresh_answered(self, answer: inputs.RefreshAnswered) -> None:
         """Take the answer, of whomever it is, and give the lock back with the same decision."""

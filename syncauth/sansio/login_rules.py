@@ -69,8 +69,8 @@ def login_answered(roster: Roster, answer: inputs.LogInAnswered) -> None:
 
 def switch(roster: Roster, wanted: inputs.SwitchRequested) -> None:
     """Make a user current who has not logged out."""
-    draft = roster.draft(wanted.user_id)
-    if draft.session is SessionState.LOGGED_OUT:
+    draft = roster.draft(wanted.user_id) if roster.known(wanted.user_id) else None
+    if draft is None or draft.session is SessionState.LOGGED_OUT:
         error = NotLoggedInError("this user is not logged in", remedy="Call App.log_in")
         roster.settle(wanted.request, error=error)
         return
@@ -81,7 +81,13 @@ def switch(roster: Roster, wanted: inputs.SwitchRequested) -> None:
 def log_out(roster: Roster, wanted: inputs.LogOutRequested) -> None:
     """Log out, and remove if that is wanted; a login under way, of whomever, is dropped."""
     roster.change(logins=frozenset())
+    if not roster.known(wanted.user_id):  # another process has removed it: there is nothing to do
+        roster.settle(wanted.request)
+        return
     draft = roster.draft(wanted.user_id)
+    if draft.account.removed:
+        draft.change(when_stopped=(*draft.account.when_stopped, wanted.request))
+        return
     was_current = draft.account.current
     session_rules.logged_out(draft, forget=wanted.forget, remove=wanted.remove)
     draft.change(when_stopped=(*draft.account.when_stopped, wanted.request))
@@ -92,6 +98,18 @@ def log_out(roster: Roster, wanted: inputs.LogOutRequested) -> None:
         successor.change(current=True)
         user, wall = successor.account.user_id, roster.now.wall
         successor.tell(UserSwitched(user, wall, previous=wanted.user_id))
+
+
+def of_nobody(roster: Roster, happening: inputs.UserInput) -> None:
+    """Answer who waits in the name of a user who was removed meanwhile; count what came too late."""
+    match happening:
+        case inputs.ReplicaClosing():  # its sync has stopped
+            roster.settle(happening.request)
+        case inputs.TokenWanted() | inputs.SyncWanted() | inputs.ProfileRead():
+            error = NotLoggedInError("this user was removed", remedy="Call App.log_in")
+            roster.settle(happening.request, error=error)
+        case _:
+            roster.output.dropped += 1
 
 
 def reread(roster: Roster, what: inputs.SessionsReread) -> None:

@@ -148,7 +148,7 @@ class Story:
 
     def logged_in(self, name: str = "1", user: str = ANN) -> Story:
         """Log a user in."""
-        self.happen(inputs.LogInRequested(9, Credentials.anonymous()))
+        self.happen(inputs.LogInRequested(9, Credentials.anonymous(reuse=False)))
         assert isinstance(self.effects[-1], Authenticate)
         self.happen(inputs.LogInAnswered(9, login(name, user)))
         return self
