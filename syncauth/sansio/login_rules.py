@@ -118,7 +118,7 @@ def reread(roster: Roster, what: inputs.SessionsReread) -> None:
         if roster.known(stored.user_id):
             draft = roster.draft(stored.user_id)
             start_rules.adopt_stored(draft, stored)
-            if what.stale:
+            if what.stale == stored.user_id:
                 start_rules.drop_request(draft)
         else:
             account = start_rules.account_of(stored, roster.now)
@@ -142,7 +142,7 @@ def refresh_held(roster: Roster, held: inputs.RefreshHeld) -> bool:
     if held.stored is None:
         start_rules.removed_elsewhere(draft)
     else:
-        start_rules.adopt_stored(draft, held.stored)
+        start_rules.adopt_session(draft, held.stored)
     if held.stored is None or draft.account.refresh.ticket != held.ticket:
         return False
     refresh_rules.held(draft, held.fence, held.stored.refresh_id)

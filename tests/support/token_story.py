@@ -45,8 +45,8 @@ class TokenStory(Story):
         ticket = self.last(HoldRefresh).ticket
         return self.happen(inputs.RefreshHeld(ticket, self.row(ticket.user_id, **changes), fence))
 
-    def elsewhere(self, *users: StoredUser, stale: bool = False) -> Decision:
-        """Let another process have left the store like this."""
+    def elsewhere(self, *users: StoredUser, stale: str | None = None) -> Decision:
+        """Let another process have left the store like this; `stale` is whose write it came before."""
         return self.happen(inputs.SessionsReread(users, stale))
 
     def without_store(self, happening: inputs.Input) -> Decision:

@@ -7,7 +7,7 @@ from syncauth.models import Deferred, Refused, ReloginReason, Renewed
 from syncauth.sansio import inputs
 from syncauth.sansio.effects import PutExpired, RequestRefresh
 from syncauth.sansio.engine import Engine
-from tests.support.engine_story import pair
+from tests.support.engine_story import ANN, pair
 from tests.support.token_story import TokenStory
 
 LOST = Deferred("no answer came", online=False)
@@ -125,7 +125,7 @@ def test_an_answer_that_could_not_be_stored_was_lost_as_well() -> None:
     """The issuer has rotated, the store refused the pair: the next refusal has this reason."""
     story = out(repeat_safe=False)
     story.decide(inputs.RefreshAnswered(story.last(RequestRefresh).ticket, Renewed(pair("2"))))
-    story.elsewhere(story.row(), stale=True)
+    story.elsewhere(story.row(), stale=ANN)
     again(story)
     story.refresh_answered(REUSED)
 

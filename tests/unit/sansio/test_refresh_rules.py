@@ -227,7 +227,7 @@ def test_a_mark_that_came_too_late_is_asked_for_again() -> None:
     """I7: what was out is dropped, and as nothing newer is stored the refresh begins anew."""
     story = locked_elsewhere()
     old = story.last(HoldRefresh).ticket
-    story.elsewhere(story.row(), stale=True)
+    story.elsewhere(story.row(), stale=ANN)
     decision = story.happen(inputs.RefreshHeld(old, story.row(), 7))
     assert decision.effects == (EndRefresh(old),)
     story.wait(1.0)
