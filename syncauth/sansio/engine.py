@@ -270,10 +270,13 @@ class _Deciding:
         self._network_changed()
 
     def _plan_warning(self, draft: Draft, happening: Input) -> None:
-        """Plan the warning anew with every new pair, and when the clock by which it ends has jumped."""
-        fresh = any(move in token_rules.RENEWING for move in draft.moves)
+        """Plan the warning anew with every new end, and when the clock by which it ends has jumped.
+
+        A refresh token that stays has the end of which the app may have been told already.
+        """
+        fresh = draft.account.refresh_ends_at != draft.started_with.refresh_ends_at
         jumped = isinstance(happening, inputs.ClockJumped) and draft.account.warn_at is not None
-        if fresh or jumped or isinstance(happening, inputs.Started):
+        if fresh or jumped or draft.appears:
             session_rules.plan_warning(draft, self._warn_before)
 
     # --- the coupling of the two machines --------------------------------------------------------

@@ -23,6 +23,7 @@ from syncauth.sansio.effects import (
     PutRevocation,
     RevokeWaiting,
 )
+from syncauth.sansio.records import StoredUser
 from syncauth.sansio.roster import Roster
 
 ANONYMOUS: Final = "anon-user"
@@ -32,10 +33,7 @@ _LIVE: Final = (SessionState.ACTIVE, SessionState.REFRESHING)
 def started(roster: Roster, start: inputs.Started) -> None:
     """Take up what the last run left."""
     for stored in start.users:
-        account = start_rules.account_of(stored, roster.now)
-        draft = roster.open(account, start_rules.session_of(stored))
-        if draft.session is SessionState.REFRESHING:
-            refresh_rules.attempt_refresh(draft)
+        _appear(roster, stored)
     if start.revocations:
         roster.output.effects.append(RevokeWaiting())
 
@@ -121,8 +119,7 @@ def reread(roster: Roster, what: inputs.SessionsReread) -> None:
             if what.stale == stored.user_id:
                 start_rules.drop_request(draft)
         else:
-            account = start_rules.account_of(stored, roster.now)
-            roster.open(account, start_rules.session_of(stored))
+            _appear(roster, stored)
     there = {stored.user_id for stored in what.users}
     for draft in roster.all():
         if draft.account.user_id not in there and not draft.account.removed:
@@ -159,6 +156,14 @@ def revoke_answered(roster: Roster, answer: inputs.RevokeAnswered) -> None:
     fraction = int.from_bytes(roster.now.entropy[16:24], "big") / 2**64
     at = roster.now.monotonic + backoff.delay(attempts, fraction)
     roster.change(revoke_attempts=attempts, revoke_at=at)
+
+
+def _appear(roster: Roster, stored: StoredUser) -> None:
+    """Take up a user whom this process has not seen before, and a refresh that was begun."""
+    account = start_rules.account_of(stored, roster.now)
+    draft = roster.open(account, start_rules.session_of(stored))
+    if draft.session is SessionState.REFRESHING:
+        refresh_rules.attempt_refresh(draft)
 
 
 def _login(roster: Roster, request: int, login: Login) -> None:

@@ -148,9 +148,13 @@ class Story:
 
     def logged_in(self, name: str = "1", user: str = ANN) -> Story:
         """Log a user in."""
+        return self.logged_in_with(login(name, user))
+
+    def logged_in_with(self, accepted: Login) -> Story:
+        """Let this login be accepted."""
         self.happen(inputs.LogInRequested(9, Credentials.anonymous(reuse=False)))
         assert isinstance(self.effects[-1], Authenticate)
-        self.happen(inputs.LogInAnswered(9, login(name, user)))
+        self.happen(inputs.LogInAnswered(9, accepted))
         return self
 
     def replica_opened(self, state: ReplicaState | None = None) -> Story:

@@ -147,18 +147,22 @@ def test_a_refresh_that_was_put_off_ends_every_wait() -> None:
     assert error.retry_at - story.wall == pytest.approx(deadline - story.now)
 
 
-def test_a_server_that_is_busy_is_online() -> None:
-    """Its Retry-After is in `retry_at`."""
+@pytest.mark.parametrize(
+    ("answer", "wait"),
+    [(Deferred("busy", retry_after=600.0), 600.0), (Misconfigured("invalid_client"), 300.0)],
+)
+def test_a_server_that_answers_is_online(answer: Deferred | Misconfigured, wait: float) -> None:
+    """Every wait ends with it; when it asked to be asked again is in `retry_at`."""
     story = active()
     story.wait(LIFE + 1)
     story.want(1)
-    story.refresh_answered(Deferred("busy", retry_after=600.0))
+    story.refresh_answered(answer)
     error = story.settled(1).error
 
     assert isinstance(error, TokenUnavailableError)
     assert error.online is True
     assert error.retry_at is not None
-    assert error.retry_at >= story.wall + 600
+    assert error.retry_at >= story.wall + wait
 
 
 def test_nobody_waits_through_a_back_off() -> None:
@@ -197,18 +201,6 @@ def test_while_the_first_attempt_waits_for_its_second_a_waiter_waits_with_it() -
     story.renewed("3")
 
     assert story.settled(1).result == pair("3").access
-
-
-def test_a_misconfigured_refresh_ends_every_wait() -> None:
-    """There is no token before somebody has mended it."""
-    story = active()
-    story.wait(LIFE + 1)
-    story.want(1)
-    story.refresh_answered(Misconfigured("invalid_client"))
-    error = story.settled(1).error
-
-    assert isinstance(error, TokenUnavailableError)
-    assert error.online is True
 
 
 def test_a_store_that_takes_no_writes_ends_every_wait() -> None:
