@@ -113,8 +113,8 @@ class Driver:
         try:
             if decision.writes:
                 self._store.commit(decision.writes, decision.history)
-        except StaleWrite:
-            self._reread(stale=True)
+        except StaleWrite as late:
+            self._reread(stale=late.user_id)
             self._step_without_store(happening)
         except StorageError as error:
             log.warning("the credential store refused a write: %s", error)
@@ -183,9 +183,9 @@ class Driver:
             log.warning("the credential store cannot be read: %s", error)
         else:
             if changed:
-                self._reread(stale=False)
+                self._reread()
 
-    def _reread(self, *, stale: bool) -> None:
+    def _reread(self, *, stale: str | None = None) -> None:
         """Another process has written to the credential store: adopt that first."""
         try:
             users = tuple(self._store.load())

@@ -221,7 +221,12 @@ class SyncTransport(Protocol):
 
 
 class StaleWrite(Exception):
-    """A compare-and-set of the credential store failed: another process wrote first."""
+    """A compare-and-set of the credential store failed: another process wrote first for this user."""
+
+    def __init__(self, user_id: str) -> None:
+        """Name the user."""
+        self.user_id = user_id
+        super().__init__("another process wrote first")
 
 
 class Lock(Protocol):

@@ -234,7 +234,7 @@ class SessionStore:
     def _put_logout(self, write: effects.PutLogout) -> None:
         row = self._row(write.user_id)
         if row is None:
-            raise StaleWrite
+            raise StaleWrite(write.user_id)
         if not write.forget:
             self._revoke_later(row)
         self._erase(write.user_id)
@@ -291,13 +291,13 @@ class SessionStore:
         """Compare before setting, and return the row; raises `StaleWrite`."""
         row = self._row(user_id)
         if row is None or row["epoch"] != epoch or fence not in (None, row["fence"]):
-            raise StaleWrite
+            raise StaleWrite(user_id)
         try:
             tokens = self._vault.opened(_columns(row))
         except WrongKey as error:
-            raise StaleWrite from error
+            raise StaleWrite(user_id) from error
         if tokens is None or tokens.refresh != refresh:
-            raise StaleWrite
+            raise StaleWrite(user_id)
         return row
 
     def _erase(self, user_id: str) -> None:

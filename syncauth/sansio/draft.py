@@ -53,8 +53,9 @@ class Draft:
         output: Output,
     ) -> None:
         """Start from the account as it is."""
-        self.account = account
+        self.account = self.started_with = account
         self.started_in = session
+        self.appears = False  # nobody knew this user before
         self.session = session
         self.connection = connection
         self.now = now

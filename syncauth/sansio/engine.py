@@ -169,6 +169,7 @@ class _Deciding:
         roster, output = self._roster, self._roster.output
         for draft in roster.drafts.values():
             self._plan_warning(draft, happening)
+            hook_rules.settle_stopped(draft)
             self._couple(draft)
             flow_rules.pump(draft)
             flow_rules.keep_count(draft)
@@ -225,13 +226,8 @@ class _Deciding:
         user = inputs.user_of(happening)
         if self._roster.known(user):
             user_rules.decide(self._roster.draft(user), happening)
-            return
-        self._roster.output.dropped += 1  # it was removed meanwhile, and nobody waits for ever
-        match happening:
-            case inputs.ReplicaClosing():
-                self._roster.settle(happening.request)
-            case inputs.TokenWanted() | inputs.ProfileRead() | inputs.SyncWanted():
-                self._roster.settle(happening.request, error=login_rules.removed())
+        else:
+            login_rules.of_nobody(self._roster, happening)
 
     def _refresh_answered(self, answer: inputs.RefreshAnswered) -> None:
         """Take the answer, of whomever it is, and give the lock back with the same decision."""
@@ -274,10 +270,13 @@ class _Deciding:
         self._network_changed()
 
     def _plan_warning(self, draft: Draft, happening: Input) -> None:
-        """Plan the warning anew with every new pair, and when the clock by which it ends has jumped."""
-        fresh = any(move in token_rules.RENEWING for move in draft.moves)
+        """Plan the warning anew with every new end, and when the clock by which it ends has jumped.
+
+        A refresh token that stays has the end of which the app may have been told already.
+        """
+        fresh = draft.account.refresh_ends_at != draft.started_with.refresh_ends_at
         jumped = isinstance(happening, inputs.ClockJumped) and draft.account.warn_at is not None
-        if fresh or jumped or isinstance(happening, inputs.Started):
+        if fresh or jumped or draft.appears:
             session_rules.plan_warning(draft, self._warn_before)
 
     # --- the coupling of the two machines --------------------------------------------------------

@@ -19,19 +19,18 @@ from syncauth.sansio.draft import Draft
 from syncauth.sansio.effects import CallReloginHook, Settle
 
 
-def after_stop(draft: Draft, *, hook_registered: bool) -> None:
-    """Do what had to wait until sync has stopped.
+def settle_stopped(draft: Draft) -> None:
+    """Settle the verbs that wait until sync has stopped, before it may begin again."""
+    if draft.account.sync_stopped:
+        for request in draft.account.when_stopped:
+            draft.do(Settle(request))
+        draft.change(when_stopped=())
 
-    Settle verbs, publish the episode, call the handler.
-    """
-    account = draft.account
-    if not account.sync_stopped:
-        return
-    for request in account.when_stopped:
-        draft.do(Settle(request))
-    draft.change(when_stopped=())
-    episode = account.episode
-    if episode is None:
+
+def after_stop(draft: Draft, *, hook_registered: bool) -> None:
+    """Do what had to wait until sync has stopped: publish the episode, call the handler."""
+    episode = draft.account.episode
+    if not draft.account.sync_stopped or episode is None:
         return
     if not episode.published:
         _change(draft, published=True)

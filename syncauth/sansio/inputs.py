@@ -204,10 +204,13 @@ class RevokeAnswered:
 
 @dataclass(frozen=True, slots=True)
 class SessionsReread:
-    """The credential store as another process left it; `stale` if a write of ours came too late."""
+    """The credential store as another process left it.
+
+    `stale` is the user for whom a write of ours came too late, if it was that which told.
+    """
 
     users: tuple[StoredUser, ...]
-    stale: bool = False
+    stale: str | None = None
 
 
 # --- from the sync socket ------------------------------------------------------------------------

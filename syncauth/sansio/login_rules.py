@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from syncauth.errors import NotLoggedInError, SyncAuthError, UserRemovedError
+from syncauth.errors import NotLoggedInError, SyncAuthError
 from syncauth.events import UserSwitched
 from syncauth.models import Login, PauseReason, SessionState
 from syncauth.sansio import backoff, inputs, refresh_rules, session_rules, start_rules
@@ -23,6 +23,7 @@ from syncauth.sansio.effects import (
     PutRevocation,
     RevokeWaiting,
 )
+from syncauth.sansio.records import StoredUser
 from syncauth.sansio.roster import Roster
 
 ANONYMOUS: Final = "anon-user"
@@ -32,18 +33,9 @@ _LIVE: Final = (SessionState.ACTIVE, SessionState.REFRESHING)
 def started(roster: Roster, start: inputs.Started) -> None:
     """Take up what the last run left."""
     for stored in start.users:
-        account = start_rules.account_of(stored, roster.now)
-        draft = roster.open(account, start_rules.session_of(stored))
-        if draft.session is SessionState.REFRESHING:
-            refresh_rules.attempt_refresh(draft)
+        _appear(roster, stored)
     if start.revocations:
         roster.output.effects.append(RevokeWaiting())
-
-
-def removed() -> UserRemovedError:
-    """Return the error for whoever asks something of a user who is not there any more."""
-    what = "this user was removed from this device"
-    return UserRemovedError(what, remedy="Log in again, and use the user that log_in returns")
 
 
 def log_in(roster: Roster, wanted: inputs.LogInRequested) -> None:
@@ -75,11 +67,8 @@ def login_answered(roster: Roster, answer: inputs.LogInAnswered) -> None:
 
 def switch(roster: Roster, wanted: inputs.SwitchRequested) -> None:
     """Make a user current who has not logged out."""
-    if not roster.known(wanted.user_id):
-        roster.settle(wanted.request, error=removed())
-        return
-    draft = roster.draft(wanted.user_id)
-    if draft.session is SessionState.LOGGED_OUT:
+    draft = roster.draft(wanted.user_id) if roster.known(wanted.user_id) else None
+    if draft is None or draft.session is SessionState.LOGGED_OUT:
         error = NotLoggedInError("this user is not logged in", remedy="Call App.log_in")
         roster.settle(wanted.request, error=error)
         return
@@ -90,10 +79,13 @@ def switch(roster: Roster, wanted: inputs.SwitchRequested) -> None:
 def log_out(roster: Roster, wanted: inputs.LogOutRequested) -> None:
     """Log out, and remove if that is wanted; a login under way, of whomever, is dropped."""
     roster.change(logins=frozenset())
-    if not roster.known(wanted.user_id):
-        roster.settle(wanted.request, error=removed())
+    if not roster.known(wanted.user_id):  # another process has removed it: there is nothing to do
+        roster.settle(wanted.request)
         return
     draft = roster.draft(wanted.user_id)
+    if draft.account.removed:
+        draft.change(when_stopped=(*draft.account.when_stopped, wanted.request))
+        return
     was_current = draft.account.current
     session_rules.logged_out(draft, forget=wanted.forget, remove=wanted.remove)
     draft.change(when_stopped=(*draft.account.when_stopped, wanted.request))
@@ -106,17 +98,28 @@ def log_out(roster: Roster, wanted: inputs.LogOutRequested) -> None:
         successor.tell(UserSwitched(user, wall, previous=wanted.user_id))
 
 
+def of_nobody(roster: Roster, happening: inputs.UserInput) -> None:
+    """Answer who waits in the name of a user who was removed meanwhile; count what came too late."""
+    match happening:
+        case inputs.ReplicaClosing():  # its sync has stopped
+            roster.settle(happening.request)
+        case inputs.TokenWanted() | inputs.SyncWanted() | inputs.ProfileRead():
+            error = NotLoggedInError("this user was removed", remedy="Call App.log_in")
+            roster.settle(happening.request, error=error)
+        case _:
+            roster.output.dropped += 1
+
+
 def reread(roster: Roster, what: inputs.SessionsReread) -> None:
     """Adopt what other processes stored, user by user; who is not there was removed."""
     for stored in what.users:
         if roster.known(stored.user_id):
             draft = roster.draft(stored.user_id)
             start_rules.adopt_stored(draft, stored)
-            if what.stale:
+            if what.stale == stored.user_id:
                 start_rules.drop_request(draft)
         else:
-            account = start_rules.account_of(stored, roster.now)
-            roster.open(account, start_rules.session_of(stored))
+            _appear(roster, stored)
     there = {stored.user_id for stored in what.users}
     for draft in roster.all():
         if draft.account.user_id not in there and not draft.account.removed:
@@ -136,7 +139,7 @@ def refresh_held(roster: Roster, held: inputs.RefreshHeld) -> bool:
     if held.stored is None:
         start_rules.removed_elsewhere(draft)
     else:
-        start_rules.adopt_stored(draft, held.stored)
+        start_rules.adopt_session(draft, held.stored)
     if held.stored is None or draft.account.refresh.ticket != held.ticket:
         return False
     refresh_rules.held(draft, held.fence, held.stored.refresh_id)
@@ -153,6 +156,14 @@ def revoke_answered(roster: Roster, answer: inputs.RevokeAnswered) -> None:
     fraction = int.from_bytes(roster.now.entropy[16:24], "big") / 2**64
     at = roster.now.monotonic + backoff.delay(attempts, fraction)
     roster.change(revoke_attempts=attempts, revoke_at=at)
+
+
+def _appear(roster: Roster, stored: StoredUser) -> None:
+    """Take up a user whom this process has not seen before, and a refresh that was begun."""
+    account = start_rules.account_of(stored, roster.now)
+    draft = roster.open(account, start_rules.session_of(stored))
+    if draft.session is SessionState.REFRESHING:
+        refresh_rules.attempt_refresh(draft)
 
 
 def _login(roster: Roster, request: int, login: Login) -> None:

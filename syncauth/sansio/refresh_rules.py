@@ -10,6 +10,7 @@ never look at the connection, which `engine.py` couples afterwards.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from syncauth.events import RefreshDeferred, SessionUncertain, SyncErrorRaised, TokensRenewed
@@ -132,13 +133,15 @@ def _renewed(draft: Draft, answer: Renewed) -> None:
     if account.tokens is None:
         message = "a session that refreshes has tokens"
         raise AssertionError(message)
+    same_end = pair.refresh == account.tokens.refresh
+    if same_end:  # it lives from its receipt; what is left of it is no life of its own
+        pair = replace(pair, refresh_life=account.tokens.refresh_life)
     draft.fire(SessionTrigger.TOKENS_RENEWED)
     user, epoch, fence = account.user_id, account.epoch, account.refresh.fence
     draft.write(PutTokens(user, epoch, account.tokens.refresh, pair, now.wall, fence))
     started_at = account.refresh.started_at
     draft.reset_refresh()
     draft.change_refresh(started_at=started_at)
-    same_end = pair.refresh == account.tokens.refresh
     draft.change(
         tokens=pair,
         received_at=now.monotonic,

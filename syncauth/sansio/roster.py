@@ -73,6 +73,7 @@ class Roster:
         """Add a user who was not known."""
         stopped = ConnectionState.STOPPED
         draft = Draft(account, session, stopped, self.now, self.output)
+        draft.appears = True
         self.drafts[account.user_id] = draft
         return draft
 

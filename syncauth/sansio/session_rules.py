@@ -107,7 +107,8 @@ def end_session(draft: Draft, reason: ReloginReason) -> None:
     draft.reset_refresh()
     episode = Episode(draft.identifier(), reason, draft.now.wall)
     paused = account.paused - {PauseReason.MISCONFIGURED}
-    draft.change(tokens=None, rejected=False, episode=episode, paused=paused, warn_at=None)
+    draft.change(tokens=None, rejected=False, episode=episode, paused=paused)
+    draft.change(refresh_ends_at=None, warn_at=None)
 
 
 def ends_at(refresh_life: float | None, wall: float) -> float | None:
@@ -122,7 +123,7 @@ def plan_warning(draft: Draft, before: float) -> None:
     """
     account, now = draft.account, draft.now
     ends, life = account.refresh_ends_at, account.tokens.refresh_life if account.tokens else None
-    if ends is None:
+    if ends is None or draft.session not in _LIVE:
         draft.change(warn_at=None)
         return
     margin = before if life is None else min(before, life / 2)

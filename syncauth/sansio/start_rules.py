@@ -53,8 +53,13 @@ def episode_of(stored: StoredUser) -> Episode | None:
 
 def adopt_stored(draft: Draft, stored: StoredUser) -> None:
     """Adopt what another process stored for this user."""
+    draft.change(current=stored.current, profile=stored.profile, removed=False)
+    adopt_session(draft, stored)
+
+
+def adopt_session(draft: Draft, stored: StoredUser) -> None:
+    """Adopt the session alone: of a look at the store that may be older than our last writes."""
     account = draft.account
-    draft.change(current=stored.current, profile=stored.profile)
     if stored.state is SessionState.LOGGED_OUT:
         if draft.session is not SessionState.LOGGED_OUT:
             draft.fire(SessionTrigger.LOGGED_OUT_ELSEWHERE)
@@ -63,11 +68,7 @@ def adopt_stored(draft: Draft, stored: StoredUser) -> None:
         else:
             draft.change(epoch=stored.epoch)
     elif stored.state is SessionState.REFRESH_EXPIRED:
-        if draft.session in (SessionState.ACTIVE, SessionState.REFRESHING):
-            reason = stored.reason.value if stored.reason else None
-            draft.fire(SessionTrigger.EXPIRED_ELSEWHERE, reason)
-            session_rules.forget_session(draft, stored.epoch)
-            draft.change(current=stored.current, episode=episode_of(stored))
+        _adopt_end(draft, stored)
     elif stored.epoch != account.epoch or stored.tokens != account.tokens:
         _adopt_tokens(draft, stored)
 
@@ -82,16 +83,34 @@ def removed_elsewhere(draft: Draft) -> None:
 
 
 def drop_request(draft: Draft) -> None:
-    """A write of ours came too late, and the store is as we know it: what it was for is asked again."""
-    if draft.account.refresh.ticket is not None:
-        draft.change_refresh(ticket=None, fence=None, retry_at=draft.now.monotonic)
+    """A write of ours came too late, and the store is as we know it: what it was for is asked again.
+
+    A request that was sent meanwhile may have reached the issuer, and its answer is lost with this.
+    """
+    refresh = draft.account.refresh
+    if refresh.ticket is not None:
+        sent = refresh.maybe_sent or refresh.fence is not None
+        draft.change_refresh(ticket=None, fence=None, maybe_sent=sent, retry_at=draft.now.monotonic)
+
+
+def _adopt_end(draft: Draft, stored: StoredUser) -> None:
+    account, reason = draft.account, stored.reason.value if stored.reason else None
+    known = account.episode.id if account.episode else None
+    if draft.session is SessionState.REFRESH_EXPIRED and stored.episode == known:
+        return
+    if draft.session in (SessionState.LOGGED_OUT, SessionState.REFRESH_EXPIRED):
+        draft.fire(SessionTrigger.LOGGED_IN_ELSEWHERE)  # of that login only the end is seen
+    draft.fire(SessionTrigger.EXPIRED_ELSEWHERE, reason)
+    session_rules.forget_session(draft, stored.epoch)
+    draft.change(current=account.current, episode=episode_of(stored))
 
 
 def _adopt_tokens(draft: Draft, stored: StoredUser) -> None:
     newer_epoch = stored.epoch != draft.account.epoch
-    outside = draft.session in (SessionState.LOGGED_OUT, SessionState.REFRESH_EXPIRED)
+    out = draft.session is SessionState.LOGGED_OUT
     user, wall = draft.account.user_id, draft.now.wall
-    if newer_epoch and outside:
+    # Two processes may take the same epoch: one logs out while the other logs in.
+    if out or (newer_epoch and draft.session is SessionState.REFRESH_EXPIRED):
         draft.fire(SessionTrigger.LOGGED_IN_ELSEWHERE)
         draft.tell(LoggedIn(user, wall))
     else:

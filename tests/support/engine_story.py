@@ -41,7 +41,8 @@ from syncauth.sansio.messages import (
     TableShape,
     Welcome,
 )
-from syncauth.sansio.records import Batch, Moment, ReplicaState, StoredUser
+from syncauth.sansio.records import Batch, Moment, ReplicaState
+from tests.support.stored_users import as_stored
 
 ANN = "ann"
 LIFE = 1800.0
@@ -114,17 +115,8 @@ class Story:
         """Let the lock of a refresh be taken, and the store be as the engine knows it."""
         user = effect.ticket.user_id
         (account,) = [each for each in self.engine.accounts() if each.user_id == user]
-        stored = StoredUser(
-            user,
-            account.device_id,
-            SessionState.ACTIVE,
-            account.epoch,
-            current=account.current,
-            tokens=account.tokens,
-            received_at=self.wall,
-            refresh_id=account.refresh.refresh_id,
-            profile=account.profile,
-        )
+        session = self.engine.session(user)
+        stored = as_stored(account, session, received_at=self.wall)
         self.fence += 1
         return self.happen(inputs.RefreshHeld(effect.ticket, stored, self.fence))
 
@@ -156,9 +148,13 @@ class Story:
 
     def logged_in(self, name: str = "1", user: str = ANN) -> Story:
         """Log a user in."""
-        self.happen(inputs.LogInRequested(9, Credentials.anonymous()))
+        return self.logged_in_with(login(name, user))
+
+    def logged_in_with(self, accepted: Login) -> Story:
+        """Let this login be accepted."""
+        self.happen(inputs.LogInRequested(9, Credentials.anonymous(reuse=False)))
         assert isinstance(self.effects[-1], Authenticate)
-        self.happen(inputs.LogInAnswered(9, login(name, user)))
+        self.happen(inputs.LogInAnswered(9, accepted))
         return self
 
     def replica_opened(self, state: ReplicaState | None = None) -> Story:
