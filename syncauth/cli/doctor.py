@@ -190,9 +190,7 @@ def _judge_files(found: Examination) -> None:
             found.note("changes_refused", what, "The app finds them in replica.dead_letters()")
 
 
-def _why_waiting(
-    file: UserFile, owner: Owner | None, states: dict[str, SessionState]
-) -> str:
+def _why_waiting(file: UserFile, owner: Owner | None, states: dict[str, SessionState]) -> str:
     """Say what the changes wait for."""
     if owner is None or owner.user is None:
         return "They are the guest's, until a user who has logged in adopts them"

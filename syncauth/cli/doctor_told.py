@@ -6,7 +6,7 @@ This module must never look at anything itself.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from syncauth.adapters.locks_holders import Holder
 from syncauth.adapters.sessions_seen import StoreSeen
@@ -14,6 +14,10 @@ from syncauth.cli.directory import UserFile
 from syncauth.cli.doctor import EXPLAINED, Examination, Finding, told_skew
 from syncauth.cli.exits import Exit
 from syncauth.cli.tables import clean, moment, pairs, table
+
+
+GUEST: Final = "(guest)"
+"""What tables show for the guest, who has no id."""
 
 
 def open_in(holder: Holder | None) -> str | None:
@@ -67,9 +71,11 @@ def document(found: Examination) -> dict[str, Any]:
 
 def _stuck(file: UserFile) -> dict[str, Any]:
     seen = file.seen
+    owner = None if seen is None else seen.owner
     return {
         "path": file.path,
-        "user": seen.owner.user if seen is not None and seen.owner is not None else None,
+        "user": None if owner is None else owner.user,
+        "guest": owner is not None and owner.user is None,
         "outbox": None if seen is None else seen.outbox,
         "in_flight": None if seen is None else seen.in_flight,
         "oldest": None if seen is None else moment(seen.oldest_at),
@@ -95,7 +101,7 @@ def text(found: Examination) -> str:
     locks = [(kind, of, open_in(holder)) for kind, of, holder in found.locks]
     stuck = [
         (
-            each["user"],
+            GUEST if each["guest"] else each["user"],
             each["outbox"],
             each["in_flight"],
             None if each["dead_letters"] is None else sum(each["dead_letters"].values()),

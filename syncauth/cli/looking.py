@@ -168,6 +168,7 @@ def doctor(data: Path, server: str | None, keyring_seconds: float, *, json: bool
 
 _NO_FILE: dict[str, Any] = {
     "user": None,
+    "guest": False,
     "state": None,
     "server": None,
     "app": None,
@@ -193,7 +194,12 @@ def _line(file: UserFile, sessions: dict[str, SessionState]) -> dict[str, Any]:
         return told
     if seen.owner is not None:
         state = None if seen.owner.user is None else sessions.get(seen.owner.user)
-        told |= {"user": seen.owner.user or GUEST, "server": seen.owner.server, "app": seen.owner.app}
+        told |= {
+            "user": seen.owner.user,
+            "guest": seen.owner.user is None,
+            "server": seen.owner.server,
+            "app": seen.owner.app,
+        }
         told["state"] = None if state is None else state.value
     return told | {
         "outbox": seen.outbox,
@@ -208,7 +214,7 @@ def _status_table(told: list[dict[str, Any]]) -> str:
     columns = ("user", "state", "app", "server", "outbox", "in flight", "refused", "oldest", "open")
     rows = [
         (
-            each["user"],
+            doctor_told.GUEST if each["guest"] else each["user"],
             each["state"],
             each["app"],
             each["server"],
