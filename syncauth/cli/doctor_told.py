@@ -15,7 +15,6 @@ from syncauth.cli.doctor import EXPLAINED, Examination, Finding, told_skew
 from syncauth.cli.exits import Exit
 from syncauth.cli.tables import clean, moment, pairs, table
 
-
 GUEST: Final = "(guest)"
 """What tables show for the guest, who has no id."""
 
