@@ -37,6 +37,7 @@ KEYRING_SECONDS: Final = 30.0
 
 _REFUSED: Final = ("keyring.backends.fail.", "keyring.backends.null.")
 _PLAIN_TEXT: Final = "plaintext"
+_RESTORE: Final = "Restore it from a backup, or delete it and sessions.db and log in again"
 
 _Answer = TypeVar("_Answer")
 
@@ -123,6 +124,41 @@ def find_keys(
     return _split(_from_file(directory, randomness, known=False), "key file")
 
 
+def check_keys(
+    directory: Path, name: str, protection: str, *, randomness: Randomness, seconds: float
+) -> None:
+    """Look whether the keys of an existing store are where it says, and change nothing.
+
+    The arguments are those of `find_keys`; `protection` is what is known. Keys in memory cannot be looked for.
+
+    Raises:
+        KeyringUnavailable: the keyring is locked or missing, or has no key for this store.
+        StorageError: the key is missing or damaged, or others on this machine may read it.
+    """
+    if protection == "keyring":
+        find_keys(
+            "keyring", directory, name, known=protection, randomness=randomness, seconds=seconds
+        )
+    elif protection == "key file":
+        _check_file(directory / KEY_FILE)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        found = path.stat()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise StorageError(
+            "the key file cannot be read", path=str(path), why=why, remedy=_RESTORE
+        ) from error
+    if found.st_size != 2 * KEY_BYTES:
+        why = f"it has {found.st_size} bytes"
+        raise StorageError("the key file is damaged", path=str(path), why=why, remedy=_RESTORE)
+    if os.name == "posix" and found.st_mode & 0o077:
+        what, why = "the key file is open to others", f"its mode is {found.st_mode & 0o777:03o}"
+        raise StorageError(what, path=str(path), why=why, remedy="Set its mode to 600")
+
+
 def _split(secret: bytes, protection: str) -> Keys:
     return Keys(secret[:KEY_BYTES], secret[KEY_BYTES:], protection)
 
@@ -185,12 +221,11 @@ def _unavailable(why: str) -> KeyringUnavailable:
 
 def _from_file(directory: Path, randomness: Randomness, *, known: bool) -> bytes:
     path = directory / KEY_FILE
-    remedy = "Restore it from a backup, or delete it and sessions.db and log in again"
     try:
         if not path.exists():
             if known:
                 what, why = "the key file is missing", "sessions.db was sealed with it"
-                raise StorageError(what, path=str(path), why=why, remedy=remedy)
+                raise StorageError(what, path=str(path), why=why, remedy=_RESTORE)
             _make(path, randomness.token(2 * KEY_BYTES))
         path.chmod(0o600)
         secret = path.read_bytes()
@@ -203,7 +238,7 @@ def _from_file(directory: Path, randomness: Randomness, *, known: bool) -> bytes
         ) from error
     if len(secret) != 2 * KEY_BYTES:
         what, why = "the key file is damaged", f"it has {len(secret)} bytes"
-        raise StorageError(what, path=str(path), why=why, remedy=remedy)
+        raise StorageError(what, path=str(path), why=why, remedy=_RESTORE)
     return secret
 
 

@@ -58,7 +58,35 @@ def hold_file(path: str) -> HeldLock:
         FileInUse: another process or another App in this one holds it.
         StorageError: the lock file cannot be made or locked here.
     """
-    return _hold(f"{path}.lock", path)
+    return _hold(file_lock_of(path), path)
+
+
+def file_lock_of(path: str) -> str:
+    """Return the lock file of the file at `path`."""
+    return f"{path}.lock"
+
+
+def refresh_lock_of(directory: str, user_id: str) -> str:
+    """Return the lock file of a user's refreshes; a hash: an id of a foreign issuer is never a path."""
+    name = hashlib.sha256(user_id.encode()).hexdigest()[:_HASH_DIGITS]
+    return str(Path(directory) / LOCKS / f"{name}.refresh")
+
+
+def is_held(lock_file: str) -> bool:
+    """Tell whether another process or App holds a lock, by trying it without waiting; it makes no file.
+
+    A lock that is free is ours for that instant, in which another one who tries it fails.
+
+    Raises:
+        StorageError: it cannot be tried.
+    """
+    if not Path(lock_file).exists():
+        return False
+    try:
+        _hold(lock_file, lock_file).release()
+    except FileInUse:
+        return True
+    return False
 
 
 def hold_directory(path: str, seconds: float = OPENING_SECONDS) -> HeldLock:
@@ -79,14 +107,11 @@ class FileRefreshLocks:
         self._directory = Path(directory) / LOCKS
 
     def try_hold(self, user_id: str) -> HeldLock | None:
-        """Take the user's lock without waiting; None if another process or App holds it.
-
-        The file's name is a hash: an id of a foreign issuer is never a path.
-        """
-        name = hashlib.sha256(user_id.encode()).hexdigest()[:_HASH_DIGITS]
+        """Take the user's lock without waiting; None if another process or App holds it."""
+        lock_file = refresh_lock_of(str(self._directory.parent), user_id)
         try:
             self._directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
-            return _hold(str(self._directory / f"{name}.refresh"), str(self._directory))
+            return _hold(lock_file, str(self._directory))
         except FileInUse:
             return None
         except OSError as error:

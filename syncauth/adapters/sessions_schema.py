@@ -80,7 +80,7 @@ def open_sessions(path: str) -> sqlite3.Connection:
         )
         try:
             connection.row_factory = sqlite3.Row
-            _check_format(connection, path)
+            check_format(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
@@ -106,7 +106,7 @@ def _check_untouched(path: str) -> None:
         return
     uri = f"{Path(path).absolute().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
-        _check_format(connection, path)
+        check_format(connection, path)
 
 
 def _make(path: str) -> None:
@@ -115,7 +115,8 @@ def _make(path: str) -> None:
     Path(path).chmod(0o600)
 
 
-def _check_format(connection: sqlite3.Connection, path: str) -> None:
+def check_format(connection: sqlite3.Connection, path: str) -> None:
+    """Read which format the file has; raises `FileNotOurs`, `FileTooNew`."""
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     if number < 1 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise FileNotOurs(

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final
@@ -230,6 +230,14 @@ def _statements(script: str) -> list[str]:
             found.append(script[start:end])
             start = end
     return [*found, script[start:]]
+
+
+def owner_in(stored: Mapping[str, object]) -> Owner | None:
+    """Return the owner that our notes in a file name; None where the first opening was interrupted."""
+    server, app, user = (stored.get(key) for key in ("server", "app", "user"))
+    if not server or not app or user is None:
+        return None
+    return Owner(str(server), str(app), None if user == _GUEST else str(user))
 
 
 def read_stored(path: str) -> dict[str, object]:

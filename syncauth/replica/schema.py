@@ -141,7 +141,7 @@ def create(connection: sqlite3.Connection, path: str, *, device: str, incarnatio
             "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = '_sync_meta'"
         ).fetchone()
         if there:
-            _check_format(connection, path)
+            check_format(connection, path)
         for statement in _TABLES:
             connection.execute(statement)
         capture.install_clock(connection)
@@ -152,7 +152,8 @@ def create(connection: sqlite3.Connection, path: str, *, device: str, incarnatio
             )
 
 
-def _check_format(connection: sqlite3.Connection, path: str) -> None:
+def check_format(connection: sqlite3.Connection, path: str) -> None:
+    """Read which format our tables in the file have; raises `FileTooNew`."""
     row = connection.execute("SELECT value FROM _sync_meta WHERE key = 'format'").fetchone()
     if row is not None and (not isinstance(row[0], int) or row[0] > FORMAT):
         raise FileTooNew(

@@ -20,6 +20,7 @@ DOORS = {
         "syncauth.adapters.bearer_auth",
         "syncauth.adapters.bearer_origins",
         "syncauth.adapters.http_calls",
+        "syncauth.adapters.http_date",
         "syncauth.adapters.oauth_transport",
     },
     "joserfc": {
