@@ -64,7 +64,7 @@ def test_a_logout_of_one_whose_sync_is_stopping_after_a_removal_elsewhere_waits_
 
 
 def test_a_pair_that_came_too_late_gives_way_to_the_stored_one() -> None:
-    """I4: the fence of another process is higher; its pair is adopted, ours is dropped."""
+    """I4, I7: the fence of another process is higher; its pair is adopted, ours is dropped."""
     story = active().due()
     ticket = story.last(RequestRefresh).ticket
     answer = inputs.RefreshAnswered(ticket, Renewed(pair("ours")))
