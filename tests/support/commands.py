@@ -85,6 +85,7 @@ def end_session(data: Path, url: str) -> str:
             user.user_id, user.epoch, user.tokens.refresh, "episode", ReloginReason.REVOKED, 1000.0
         )
         store.commit([gone])
+        assert store.finish_erasing()
         return user.user_id
 
 

@@ -118,8 +118,8 @@ def test_token_of_another_issuer_logs_in(tmp_path: Path) -> None:
         'algorithm = "ES256"\nkey_file = "issuer.pem"\n'
     )
     configure(folder, SERVER_SCHEMA, "[tables.notes]", issuer)
-    claims = {"iss": "https://id.example", "sub": "ann", "aud": APP, "exp": time.time() + 600}
-    token = sign(key, "ES256", {**claims, "exp": int(time.time()) + 600})
+    claims = {"iss": "https://id.example", "sub": "ann", "aud": APP, "exp": int(time.time()) + 600}
+    token = sign(key, "ES256", claims)
     (tmp_path / "jwt").write_text(token)
     with Server(folder) as server:
         place = Place(server.url, tmp_path / "device", tmp_path / "password")

@@ -24,7 +24,16 @@ def test_users_are_shown(place: Place, server: Server) -> None:
 
     assert told.code == 0
     heading, *lines = told.out.splitlines()
-    assert heading.split() == ["USER", "CURRENT", "STATE", "REASON", "NAME", "PROVIDERS", "REFRESH", "ENDS"]
+    assert heading.split() == [
+        "USER",
+        "CURRENT",
+        "STATE",
+        "REASON",
+        "NAME",
+        "PROVIDERS",
+        "REFRESH",
+        "ENDS",
+    ]
     by_user = {line.split()[0]: line.split()[1:6] for line in lines}
     assert by_user == {
         ann: ["no", "active", "-", EMAIL, "local-userpass"],
@@ -126,7 +135,14 @@ def test_history_tells_the_moves(place: Place) -> None:
     nobody = place.run("history", "--user", "somebody")
 
     assert told.code == 0
-    assert told.out.splitlines()[0].split() == ["AT", "USER", "BEFORE", "AFTER", "TRIGGER", "REASON"]
+    assert told.out.splitlines()[0].split() == [
+        "AT",
+        "USER",
+        "BEFORE",
+        "AFTER",
+        "TRIGGER",
+        "REASON",
+    ]
     assert [(each["user"], each["trigger"], each["after"]) for each in moves] == [
         (user, "log_in", "active"),
         (user, "log_out", "logged_out"),
