@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from syncauth.adapters.clock import SystemClock
 from syncauth.errors import FileNotOurs, FileTooNew
 from syncauth.replica.files import Owner
 from syncauth.replica.seen import ReplicaSeen, read_replica
@@ -25,7 +25,7 @@ def seen(path: str) -> ReplicaSeen:
 def test_outbox_and_flight_are_told_apart(tmp_path: Path) -> None:
     """A change counts in the outbox until it is cut, then in flight; both are what the engine counts."""
     opened = open_notes(tmp_path)
-    before = time.time()
+    before = SystemClock().wall()
     opened.write(insert).result(LIMIT)
     waiting = seen(opened.path)
     opened.worker.submit(lambda: opened.replica.cut(rows=10, size=1000)).result(LIMIT)
