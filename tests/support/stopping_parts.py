@@ -79,7 +79,7 @@ class _StoppingStore:
 
     def waiting_removals(self) -> Sequence[str]:
         waiting = self._store.waiting_removals()
-        if waiting:
+        if waiting:  # whoever asked goes on with what it read
             self._reach("before_files")
         return waiting
 
