@@ -47,7 +47,7 @@ class ConnectionChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn(Event):
-    """A login is durable."""
+    """A login is durable, of this process or of another one of the app."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,10 @@ class LoggedOut(Event):
 
 @dataclass(frozen=True, slots=True)
 class UserSwitched(Event):
-    """This user is the current one now; `previous` was it before, or None."""
+    """This user is the current one now; `previous` was it before, or None.
+
+    Told as well when another process of the app did it; of a login `LoggedIn` tells alone.
+    """
 
     previous: str | None
 

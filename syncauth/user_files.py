@@ -12,6 +12,7 @@ import logging
 
 from syncauth.adapters import locks
 from syncauth.config import AppConfig
+from syncauth.driver import to_its_end
 from syncauth.errors import ChangesPending, FileInUse, StorageError
 from syncauth.parts import Parts
 from syncauth.replica import removing
@@ -60,18 +61,23 @@ class UserFiles:
         """Delete the files of the users who were removed, as far as nobody has them open."""
         for user_id in self._parts.store.waiting_removals():
             try:
-                await asyncio.to_thread(self._delete, self.path(user_id))
+                await self._delete_removed(user_id)
             except FileInUse:
                 log.info("the file of a removed user is open elsewhere, and deleted later")
             except StorageError as error:
                 log.warning("the file of a removed user could not be deleted: %s", error)
-            else:
-                self._parts.store.commit([DropRemoval(user_id)])
 
-    def _delete(self, path: str) -> None:
+    async def _delete_removed(self, user_id: str) -> None:
+        """Delete a file unless its user has logged in again, which is looked at while it is held.
+
+        Whoever has logged in meanwhile may have written to it, and cannot while it is held.
+        """
+        path = self.path(user_id)
         make_directory(path)
         lock = locks.hold_file(path)
         try:
-            removing.delete(path)
+            if user_id in self._parts.store.waiting_removals():
+                await to_its_end(asyncio.to_thread(removing.delete, path))
+                self._parts.store.commit([DropRemoval(user_id)])
         finally:
             lock.release()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from syncauth.errors import NotLoggedInError, SyncAuthError
-from syncauth.events import UserSwitched
+from syncauth.events import LoggedIn, UserSwitched
 from syncauth.models import Login, PauseReason, SessionState
 from syncauth.sansio import backoff, inputs, refresh_rules, session_rules, start_rules
 from syncauth.sansio.accounts import Account
@@ -112,6 +112,7 @@ def of_nobody(roster: Roster, happening: inputs.UserInput) -> None:
 
 def reread(roster: Roster, what: inputs.SessionsReread) -> None:
     """Adopt what other processes stored, user by user; who is not there was removed."""
+    before = _current(roster)
     for stored in what.users:
         if roster.known(stored.user_id):
             draft = roster.draft(stored.user_id)
@@ -120,10 +121,13 @@ def reread(roster: Roster, what: inputs.SessionsReread) -> None:
                 start_rules.drop_request(draft)
         else:
             _appear(roster, stored)
+            if stored.state is SessionState.ACTIVE:
+                roster.draft(stored.user_id).tell(LoggedIn(stored.user_id, roster.now.wall))
     there = {stored.user_id for stored in what.users}
     for draft in roster.all():
         if draft.account.user_id not in there and not draft.account.removed:
             start_rules.removed_elsewhere(draft)
+    _tell_switch(roster, before)
 
 
 def refresh_held(roster: Roster, held: inputs.RefreshHeld) -> bool:
@@ -164,6 +168,22 @@ def _appear(roster: Roster, stored: StoredUser) -> None:
     draft = roster.open(account, start_rules.session_of(stored))
     if draft.session is SessionState.REFRESHING:
         refresh_rules.attempt_refresh(draft)
+
+
+def _tell_switch(roster: Roster, before: str | None) -> None:
+    """Tell who has become current elsewhere, unless it was by the login that is told anyway."""
+    now = _current(roster)
+    if now is None or now == before:
+        return
+    events = roster.output.events
+    if not any(isinstance(each, LoggedIn) and each.user_id == now for each in events):
+        roster.draft(now).tell(UserSwitched(now, roster.now.wall, previous=before))
+
+
+def _current(roster: Roster) -> str | None:
+    """Return who is current, or None."""
+    current = (each.account.user_id for each in roster.all() if each.account.current)
+    return next(current, None)
 
 
 def _login(roster: Roster, request: int, login: Login) -> None:

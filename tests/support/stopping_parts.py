@@ -1,12 +1,13 @@
 """
-Parts of an App that stop their process for ever at one step of a refresh, a logout or a removal.
+Parts of an App that stop their process at one step of a login, a refresh, a logout or a removal.
 
 Everything is done by the real parts; before or after one of their calls the process tells the step
-and goes no further, so that whoever started it can kill it just there.
+and stops itself, once, so that whoever started it can kill it just there, or let others go first.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from syncauth.sansio.effects import StoreWrite, Transition
 Reach = Callable[[str], None]
 
 _NAMES: dict[type[Any], str] = {
+    effects.PutLogin: "login",
     effects.PutMark: "mark",
     effects.PutTokens: "tokens",
     effects.PutLogout: "logout",
@@ -31,17 +33,18 @@ _NAMES: dict[type[Any], str] = {
 
 
 def stopping_parts(parts: Parts, step: str, tell: Callable[[str], None]) -> Parts:
-    """Return the parts, which call `tell` and stop for ever when `step` is reached.
+    """Return the parts, which call `tell` and stop the process when `step` is first reached.
 
-    Steps are `before_…` and `after_…` of: `mark`, `tokens`, `logout`, `removal`, `removal_done`,
+    Steps are `before_…` and `after_…` of: `login`, `mark`, `tokens`, `logout`, `removal`, `removal_done`,
     `revocation_done` (commits), `request` (of a refresh), `revoke`, `erasing`, `files`.
     """
+    left = {step}
 
     def reach(here: str) -> None:
-        if here == step:
+        if here in left:
+            left.remove(here)
             tell(here)
-            while True:
-                signal.pause()
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     return replace(
         parts,
@@ -76,7 +79,7 @@ class _StoppingStore:
 
     def waiting_removals(self) -> Sequence[str]:
         waiting = self._store.waiting_removals()
-        if waiting:
+        if waiting:  # whoever asked goes on with what it read
             self._reach("before_files")
         return waiting
 

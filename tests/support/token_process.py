@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,22 @@ class TokenProcess(JsonProcess):
         told = self.finish(command)
         assert told["happened"] == "done", told
         return told
+
+    def wait_stopped(self) -> None:
+        """Wait until the process has been stopped, by itself or by a signal (proc_pid_stat(5))."""
+        end = time.monotonic() + SECONDS
+        while self._state() != "T":
+            assert time.monotonic() < end, self._state()
+            time.sleep(0.001)
+
+    def _state(self) -> str:
+        text = Path(f"/proc/{self.pid}/stat").read_text()
+        return text.rpartition(")")[2].split()[0]
+
+    def go_on(self) -> None:
+        """Let a stopped process go on."""
+        self.wait_stopped()
+        self.send_signal(signal.SIGCONT)
 
     def log_in(self) -> str:
         """Log the one user in and return its id."""

@@ -121,6 +121,10 @@ class Program:
         self._replica.db["notes"].insert({"id": key, "title": "written", "body": None})
         return {"count": self._replica.db["notes"].count}
 
+    async def do_close(self) -> None:
+        assert self._replica is not None
+        await self._replica.aclose()
+
     async def do_uploaded(self) -> None:
         assert self._replica is not None
         await self._replica.wait_uploaded(20)

@@ -132,3 +132,26 @@ async def test_killed_before_a_removal_is_durable(scene: Scene) -> None:
     assert after.do("who")["current"] == user
     assert path.exists()
     assert after.do("token")["token"] is not None
+
+
+async def test_a_login_overtakes_the_deletion(scene: Scene) -> None:
+    """A start that is about to delete the file of one who was removed leaves it if the user is there again (I1)."""
+    path, user = write_a_row(scene)
+    beside = scene.open()
+    killed = scene.open(step="after_removal")
+    killed.start("remove")
+    killed.hear_for(happened="reached")
+    killed.kill()
+    deleting = scene.begin(step="before_files")
+    deleting.hear_for(happened="reached")
+    deleting.wait_stopped()
+    beside.event("UserRemoved", elsewhere=True)
+    assert beside.log_in() == user
+    beside.do("open")
+    count = beside.do("insert", key="2")["count"]
+    beside.do("close")
+    deleting.go_on()
+    deleting.wait_ready()
+    assert path.exists()
+    beside.do("open")
+    assert beside.do("insert", key="3")["count"] == count + 1

@@ -24,6 +24,7 @@ def stop_in_the_middle(scene: Scene, holder: TokenProcess) -> None:
     holder.start("token")
     scene.proxy.wait_answered(1)
     holder.send_signal(signal.SIGSTOP)
+    holder.wait_stopped()
     scene.proxy.release()
 
 
@@ -59,7 +60,7 @@ def test_nobody_else_refreshes_and_nobody_is_harmed(
     assert others[0].do("insert", key="1")["count"] == 1
     assert len(scene.proxy.refreshes) == 1
     assert all(each.do("who")["state"] == "refreshing" for each in others)
-    holder.send_signal(signal.SIGCONT)
+    holder.go_on()
     slept = holder.finish("token")
     late = seconds > DEADLINE  # nobody waits through a back-off
     assert slept.get("error") == ("TokenUnavailableError" if late else None)
@@ -84,7 +85,7 @@ def test_a_logout_does_not_wait_for_the_sleeper(scene: Scene) -> None:
     stop_in_the_middle(scene, holder)
     other.do("log_out")
     scene.proxy.wait_revocations(1)
-    holder.send_signal(signal.SIGCONT)
+    holder.go_on()
     assert holder.finish("token")["error"] == "NotLoggedInError"
     holder.event("LoggedOut", elsewhere=True)
     for each in (holder, other):
@@ -106,7 +107,7 @@ def test_a_login_does_not_wait_for_the_sleeper(scene: Scene) -> None:
     other.log_in()
     new = other.do("who")
     assert new["state"] == "active"
-    holder.send_signal(signal.SIGCONT)
+    holder.go_on()
     assert holder.finish("token")["token"] == new["access"]
     for each in (holder, other):
         each.wait_who(state="active", access=new["access"], refresh=new["refresh"])
