@@ -273,8 +273,14 @@ class UserVerbs(Telling):
                 removed.die()
             replica = self._replicas.get(event.user_id)
             if replica is not None:
-                self.driver.spawn(replica.aclose())
+                self.driver.spawn(self._leave(replica, elsewhere=event.elsewhere))
         self._announcer.publish(event)
+
+    async def _leave(self, replica: OpenReplica, *, elsewhere: bool) -> None:
+        """Close the replica of one who was removed; whoever did it elsewhere could not delete the file."""
+        await replica.aclose()
+        if elsewhere:
+            await self._user_files.delete_removed()
 
     def _user(self, user_id: str) -> User:
         return self._users.setdefault(user_id, User(self, user_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,13 @@ class Scene:
         process.do("register", email=EMAIL, password=PASSWORD)
         process.log_in()
         return process
+
+    def living_sessions(self) -> int:
+        """Count the sessions that the server has not ended."""
+        query = "SELECT count(*) FROM _sync_sessions WHERE ended_at IS NULL"
+        with contextlib.closing(sqlite3.connect(self.server.file)) as connection:
+            (count,) = connection.execute(query).fetchone()
+        return int(count)
 
 
 Start = Callable[..., Scene]

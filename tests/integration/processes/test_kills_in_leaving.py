@@ -15,15 +15,6 @@ REVOKED = ["after_revoke", "before_revocation_done", "after_revocation_done"]
 REMOVAL = ["after_removal", "before_files", "before_removal_done", "after_removal_done"]
 
 
-def living_sessions(scene: Scene) -> int:
-    """Count the sessions that the server has not ended."""
-    connection = sqlite3.connect(scene.server.file)
-    query = "SELECT count(*) FROM _sync_sessions WHERE ended_at IS NULL"
-    (count,) = connection.execute(query).fetchone()
-    connection.close()
-    return int(count)
-
-
 def waiting(scene: Scene, table: str) -> int:
     """Count what waits in a table of the credential store."""
     connection = sqlite3.connect(scene.directory / "sessions.db")
@@ -34,7 +25,7 @@ def waiting(scene: Scene, table: str) -> int:
 
 async def check_no_way_back(scene: Scene) -> None:
     """No token of the user is on the device, and the server has ended the session."""
-    await until(lambda: living_sessions(scene) == 0)
+    await until(lambda: scene.living_sessions() == 0)
     await until(lambda: waiting(scene, "revocations") == 0)
     connection = sqlite3.connect(scene.directory / "sessions.db")
     columns = "data_key, access, refresh, refresh_id"
@@ -53,7 +44,7 @@ async def test_killed_before_a_logout_is_durable(scene: Scene) -> None:
     after = scene.open()
     assert after.do("who")["current"] == user
     assert after.do("token")["token"] is not None
-    assert living_sessions(scene) == 1
+    assert scene.living_sessions() == 1
 
 
 @pytest.mark.parametrize("step", DURABLE_LOGOUT + REVOKED)
@@ -65,7 +56,7 @@ async def test_killed_in_a_logout(scene: Scene, step: str) -> None:
     killed.start("log_out")
     killed.hear_for(happened="reached", step=step)
     killed.kill()
-    assert living_sessions(scene) == (step in DURABLE_LOGOUT)
+    assert scene.living_sessions() == (step in DURABLE_LOGOUT)
     after = scene.open()
     who = after.do("who")
     assert (who["users"], who["current"], who["refresh"]) == ([user], None, None)

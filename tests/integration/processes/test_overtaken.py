@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 import pytest
@@ -38,20 +37,11 @@ async def check_agreement(scene: Scene, processes: list[TokenProcess]) -> dict[s
     await until(lambda: len({repr(each) for each in told()}) == 1)
     (known, *_) = told()
     wanted = 0 if known["current"] is None else 1
-    await until(lambda: living_sessions(scene) == wanted)
+    await until(lambda: scene.living_sessions() == wanted)
     for each in processes:
         each.log_in()
         each.do("token")
     return known
-
-
-def living_sessions(scene: Scene) -> int:
-    """Count the sessions that the server has not ended."""
-    connection = sqlite3.connect(scene.server.file)
-    query = "SELECT count(*) FROM _sync_sessions WHERE ended_at IS NULL"
-    (count,) = connection.execute(query).fetchone()
-    connection.close()
-    return int(count)
 
 
 @pytest.mark.parametrize("first", ["log_out", "remove", "log_in"])

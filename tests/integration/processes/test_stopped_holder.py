@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import time
 
 import pytest
@@ -90,12 +89,7 @@ def test_a_logout_does_not_wait_for_the_sleeper(scene: Scene) -> None:
     holder.event("LoggedOut", elsewhere=True)
     for each in (holder, other):
         assert each.do("who")["current"] is None
-    with sqlite3.connect(scene.server.file) as connection:
-        (living,) = connection.execute(
-            "SELECT count(*) FROM _sync_sessions WHERE ended_at IS NULL"
-        ).fetchone()
-    connection.close()
-    assert living == 0
+    assert scene.living_sessions() == 0
 
 
 @pytest.mark.timeout(120)
