@@ -80,11 +80,6 @@ class JsonProcess:
         """Send it a signal, such as SIGSTOP."""
         self._process.send_signal(number)
 
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
-
     def kill(self) -> None:
         """End it at once, as a loss of power would."""
         self._process.kill()
