@@ -138,7 +138,8 @@ def test_clock_that_is_wrong_ends_with_1(place: Place, seconds: float, side: str
         document = place.run("doctor", "--json", "--server", url).document
 
     assert told.code == 1
-    assert f"this clock is 10 min 0 s {side} the server's" in told.out or "9 min 5" in told.out
+    assert f" {side} the server's" in told.out
+    assert abs(document["clock"]["skew_seconds"] - seconds) < 60
     assert findings(document) == {"clock_skew": 1}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.cli.conftest import Place
 from tests.support.commands import Ended, tokens_in
 from tests.support.processes import EMAIL, PASSWORD, Device, Server
@@ -17,6 +19,7 @@ def both(place: Place, server: str | None = None) -> list[Ended]:
     ]
 
 
+@pytest.mark.timeout(300)  # two dozen processes, one after the other
 def test_no_output_holds_a_secret(place: Place, server: Server, device: Device) -> None:
     """Tokens of every state, sealed or waiting to be revoked, are in no output of any command (I10)."""
     secrets = {PASSWORD, (place.data / "sessions.key").read_bytes().hex()}
