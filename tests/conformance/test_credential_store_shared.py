@@ -71,7 +71,9 @@ def lasting(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Credenti
         PutLogout("nobody", 2, forget=False),
     ],
 )
-def test_what_was_overtaken_writes_nothing(bench: CredentialBench, stale: StoreWrite) -> None:
+def test_what_was_overtaken_writes_nothing(
+    bench: CredentialBench, stale: PutMark | PutTokens | PutExpired | PutLogout
+) -> None:
     """A compare-and-set that fails undoes the whole commit, and tells whose it was (I7)."""
     before = bench.users()
     with pytest.raises(StaleWrite) as raised:
