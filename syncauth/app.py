@@ -72,6 +72,7 @@ class App(UserVerbs):
         self._provider = provider
         self._given_parts = parts
         self._unwatch: Callable[[], None] | None = None
+        self._opening = False
         self._closing: asyncio.Task[None] | None = None
 
     # --- opening and closing ---------------------------------------------------------------------
@@ -83,10 +84,15 @@ class App(UserVerbs):
             FileInUse: another process does not finish opening the data directory.
             StorageError: a file or the keyring cannot be used; nothing was changed.
         """
-        if self._closing is not None or self._parts is not None:
+        if self._closing is not None or self._opening:
             what = "this App was opened before"
             raise Closed(what, remedy="Make a new App")
-        self._parts = await open_parts(self.config, self._given_parts, self._provider)
+        self._opening = True
+        parts = await open_parts(self.config, self._given_parts, self._provider)
+        if self._closing is not None:  # meanwhile
+            await parts.aclose()
+            self._opened()
+        self._parts = parts
         try:
             self._start(self._parts)
             await self._user_files.delete_removed()
@@ -213,6 +219,7 @@ class App(UserVerbs):
         try:
             state = await port.state()
             self._opened()  # it may have been closed meanwhile
+            self._known(user)  # or the user removed
         except BaseException:
             await replica.close_file()
             raise
@@ -225,7 +232,11 @@ class App(UserVerbs):
             loop.call_soon_threadsafe(driver.post, written)
 
         opened.watch(wake)
-        await self._finish_adoption(user)
+        try:
+            await self._finish_adoption(user)
+        except BaseException:
+            await replica.aclose()
+            raise
         return replica
 
     async def _finish_adoption(self, user: User) -> None:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from syncauth.errands import Errands
+from syncauth.errands import Errands, report
 from syncauth.errors import Closed, StorageError
 from syncauth.events import Event, ReloginRequired
 from syncauth.interfaces import (
@@ -39,6 +39,7 @@ from syncauth.sockets import SocketRun
 
 ENTROPY_BYTES: Final = 32
 CLOCK_CHECK_SECONDS: Final = 5.0
+STORE_ATTEMPTS: Final = 5
 JUMP_SECONDS: Final = 5.0
 """Clocks that drift apart by less, in the time between two looks, have not jumped."""
 
@@ -91,6 +92,7 @@ class Driver:
         self._sockets: dict[effects.Ticket, SocketRun] = {}
         self._replicas: dict[str, ReplicaPort] = {}
         self._settling: dict[int, asyncio.Future[Any]] = {}
+        self._unkept: dict[effects.Ticket, int] = {}
         self._next_call = 0
         self._apart = clock.wall() - clock.now()
         self._ended: Closed | None = None
@@ -102,8 +104,9 @@ class Driver:
         try:
             while True:
                 self.step(await self._next_input())  # the app, the network or a deadline; one queue
-        except Exception as error:
-            log.exception("syncauth has failed; this App does nothing more")
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for ever
+            report("syncauth", error)
+            self._errands.end_all()
             why = f"an error that nobody foresaw: {type(error).__name__}"
             self._end(why, remedy="Report it with the log, close the App and open a new one")
 
@@ -114,8 +117,9 @@ class Driver:
             if decision.writes:
                 self._store.commit(decision.writes, decision.history)
         except StaleWrite as late:
-            self._reread(stale=late.user_id)
-            self._step_without_store(happening)
+            error = self._reread(stale=late.user_id)
+            if error is None or not self._give_back(happening, error):
+                self._step_without_store(happening)
         except StorageError as error:
             log.warning("the credential store refused a write: %s", error)
             if not self._give_back(happening, error):
@@ -185,14 +189,15 @@ class Driver:
             if changed:
                 self._reread()
 
-    def _reread(self, *, stale: str | None = None) -> None:
-        """Another process has written to the credential store: adopt that first."""
+    def _reread(self, *, stale: str | None = None) -> StorageError | None:
+        """Another process has written to the credential store: adopt that first, or return why not."""
         try:
             users = tuple(self._store.load())
         except StorageError as error:
             log.warning("the credential store cannot be read: %s", error)
-        else:
-            self.step(inputs.SessionsReread(users, stale))
+            return error
+        self.step(inputs.SessionsReread(users, stale))
+        return None
 
     def _give_back(self, happening: Input, error: StorageError) -> bool:
         """Answer what cannot be put off; False for all else. A renewal or revocation is repeated."""
@@ -202,18 +207,28 @@ class Driver:
                     self.spawn(self._errands.revoke_unkept(outcome.tokens.refresh))
                 self.post(inputs.LogInAnswered(request, error))
             case (
-                inputs.LogOutRequested(request=request)
+                inputs.LogInRequested(request=request)
+                | inputs.LogOutRequested(request=request)
                 | inputs.SwitchRequested(request=request)
                 | inputs.ProfileRead(request=request)
             ):
                 self._settle(Settle(request, error=error))
-            case inputs.RefreshAnswered(ticket=ticket):
-                self.post(inputs.RefreshAnswered(ticket, Deferred(why=str(error))))
+            case inputs.RefreshAnswered():
+                self._keep_answer(happening, error)
             case inputs.RevokeAnswered(revocation=number):
                 self.post(inputs.RevokeAnswered(number, confirmed=False))
             case _:
                 return False
         return True
+
+    def _keep_answer(self, answer: inputs.RefreshAnswered, error: StorageError) -> None:
+        """Try some times more to store a renewed pair, which the issuer may not give a second time."""
+        self._unkept[answer.ticket] = self._unkept.get(answer.ticket, 0) + 1
+        if self._unkept[answer.ticket] <= STORE_ATTEMPTS:
+            self.spawn(self._errands.later(answer))
+        else:
+            del self._unkept[answer.ticket]
+            self.post(inputs.RefreshAnswered(answer.ticket, Deferred(why=str(error))))
 
     # --- for the App -----------------------------------------------------------------------------
 
@@ -305,6 +320,7 @@ class Driver:
             case effects.HoldRefresh():
                 self.spawn(self._errands.hold_refresh(effect.ticket))
             case effects.EndRefresh():
+                self._unkept.pop(effect.ticket, None)
                 self._errands.end_refresh(effect.ticket)
             case effects.RequestRefresh():
                 self.spawn(self._errands.refresh(effect))

@@ -23,6 +23,7 @@ from syncauth.sansio.inputs import Input
 
 ERASE_RETRY_SECONDS: Final = 1.0
 LOCK_RETRY_SECONDS: Final = 0.05
+STORE_RETRY_SECONDS: Final = 0.5
 
 log = logging.getLogger("syncauth")
 
@@ -54,7 +55,7 @@ class Errands:
         except SyncAuthError as error:
             self._post(inputs.LogInAnswered(wanted.request, error))
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for ever
-            _report("a login", error)
+            report("a login", error)
             what = "the login failed in a way that nobody foresaw"
             why, remedy = type(error).__name__, "Report it with the log"
             failed = UnexpectedAnswer(what, status=0, why=why, remedy=remedy)
@@ -72,8 +73,11 @@ class Errands:
                 await asyncio.sleep(LOCK_RETRY_SECONDS)
             self._held[ticket] = lock
             fence, stored = self._store.raise_fence(ticket.user_id)
-        except StorageError as error:
-            log.warning("no refresh can begin: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody must wait for ever
+            if isinstance(error, StorageError):
+                log.warning("no refresh can begin: %s", error)
+            else:
+                report("the lock of a refresh", error)
             self.end_refresh(ticket)
             self._post(inputs.RefreshNotHeld(ticket))
         else:
@@ -90,6 +94,11 @@ class Errands:
         for ticket in tuple(self._held):
             self.end_refresh(ticket)
 
+    async def later(self, happening: Input) -> None:
+        """Tell the same once more, after a while: what could not be stored may be then."""
+        await asyncio.sleep(STORE_RETRY_SECONDS)
+        self._post(happening)
+
     async def refresh(self, wanted: effects.RequestRefresh) -> None:
         """Ask for a new pair."""
         try:
@@ -97,7 +106,7 @@ class Errands:
                 wanted.refresh_token, wanted.refresh_id
             )
         except Exception as error:  # noqa: BLE001 - it is tried again, as after an answer that was lost
-            _report("a refresh", error)
+            report("a refresh", error)
             answer = Deferred(
                 f"the refresh failed in a way that nobody foresaw: {type(error).__name__}"
             )
@@ -111,7 +120,7 @@ class Errands:
         try:
             return await self._provider.revoke(token)
         except Exception as error:  # noqa: BLE001 - it waits in the store and is tried again
-            _report("a revocation", error)
+            report("a revocation", error)
             return False
 
     async def revoke(self) -> None:
@@ -147,7 +156,7 @@ class Errands:
             return False
 
 
-def _report(what: str, error: Exception) -> None:
+def report(what: str, error: Exception) -> None:
     """Log where it happened; the text of an error that nobody foresaw may hold a secret."""
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("%s failed: %s\n%s", what, type(error).__name__, where)

@@ -272,8 +272,11 @@ class CredentialStore(Protocol):
         """Tell whether another process has written since this was last asked."""
         ...
 
-    def waiting_removals(self) -> Sequence[str]:
-        """Read the users who were removed and whose files are still to be deleted."""
+    def waiting_removals(self) -> Sequence[tuple[str, int | None]]:
+        """Read the users who were removed and whose files are still to be deleted.
+
+        Each with how many unsent changes may be lost by it; None for any number.
+        """
         ...
 
     def history(self, user_id: str | None = None) -> Sequence[Transition]:

@@ -52,6 +52,9 @@ class LoopThread:
             raise
         try:
             return future.result()
+        except KeyboardInterrupt:  # of the thread that waits: nobody wants the result any more
+            future.cancel()
+            raise
         except _Exit as exit_:
             raise exit_.error from None
         except concurrent.futures.CancelledError:

@@ -262,7 +262,8 @@ class User:
         try:
             return await call(token)
         except AccessRejected:
-            return await self._once_more(call, await self.valid_access_token(token))
+            renewed = await self.valid_access_token(token)
+            return await self._once_more(lambda: call(renewed))
 
     async def with_refresh_token(self, call: Callable[[Secret], Awaitable[_Result]]) -> _Result:
         """Make a call that App Services authorises by the refresh token; see `with_access_token`."""
@@ -271,13 +272,11 @@ class User:
             return await call(self._present_refresh_token())
         except AccessRejected:
             await self._token(WAIT_SECONDS, renew=True)
-            return await self._once_more(call, self._present_refresh_token())
+            return await self._once_more(lambda: call(self._present_refresh_token()))
 
-    async def _once_more(
-        self, call: Callable[[Secret], Awaitable[_Result]], token: Secret
-    ) -> _Result:
+    async def _once_more(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
         try:
-            return await call(token)
+            return await call()
         except AccessRejected:
             what = "the server does not take a token that it has just renewed"
             remedy = "Check the server's clock and its keys"
@@ -312,10 +311,13 @@ class User:
 
     def _check(self) -> None:
         if self._removed:
-            what = "this user was removed from this device"
-            raise UserRemovedError(
-                what, remedy="Log in again, and use the user that log_in returns"
-            )
+            raise removed_error()
+
+
+def removed_error() -> UserRemovedError:
+    """Return the error for whoever asks something of a user who is not there any more."""
+    what = "this user was removed from this device"
+    return UserRemovedError(what, remedy="Log in again, and use the user that log_in returns")
 
 
 class Functions:

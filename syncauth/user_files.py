@@ -46,29 +46,34 @@ class UserFiles:
             remedy = f"Upload or export them, or say discard={pending}"
             raise ChangesPending(what, pending=pending, remedy=remedy)
 
-    async def discard(self, user_id: str, told: int) -> None:
+    async def discard(self, user_id: str, told: int, *, really: bool = True) -> None:
         """Delete a user's file, in which so many changes are unsent; see `removing.remove_files`."""
 
         def remove() -> None:
             directory = self._config.data_dir
             removing.remove_files(
-                directory, self._owner(user_id), expected=told, hold=locks.hold_file
+                directory, self._owner(user_id), expected=told, hold=locks.hold_file, really=really
             )
 
         await asyncio.to_thread(remove)
 
     async def delete_removed(self) -> None:
         """Delete the files of the users who were removed, as far as nobody has them open."""
-        for user_id in self._parts.store.waiting_removals():
+        for user_id, told in self._parts.store.waiting_removals():
             try:
-                await self._delete_removed(user_id)
+                await self._delete_removed(user_id, told)
             except FileInUse:
                 log.info("the file of a removed user is open elsewhere, and deleted later")
+            except ChangesPending as error:
+                log.warning("the file of a removed user stays, and is its own again: %s", error)
+                self._parts.store.commit([DropRemoval(user_id)])
             except StorageError as error:
                 log.warning("the file of a removed user could not be deleted: %s", error)
 
-    async def _delete_removed(self, user_id: str) -> None:
+    async def _delete_removed(self, user_id: str, told: int | None) -> None:
         """Delete a file unless its user has logged in again, which is looked at while it is held.
+
+        Nor if more is unsent in it than the app was told (I1): it was written to since.
 
         Whoever has logged in meanwhile may have written to it, and cannot while it is held.
         """
@@ -76,8 +81,12 @@ class UserFiles:
         make_directory(path)
         lock = locks.hold_file(path)
         try:
-            if user_id in self._parts.store.waiting_removals():
-                await to_its_end(asyncio.to_thread(removing.delete, path))
+            if user_id in dict(self._parts.store.waiting_removals()):
+                owner = self._owner(user_id)
+                await to_its_end(asyncio.to_thread(self._remove, path, owner, told))
                 self._parts.store.commit([DropRemoval(user_id)])
         finally:
             lock.release()
+
+    def _remove(self, path: str, owner: Owner, told: int | None) -> None:
+        removing.remove_held(path, owner, expected=told)

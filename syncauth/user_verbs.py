@@ -7,6 +7,7 @@ Each verb asks the driver, and returns when what it did is durable. This module 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,10 +18,10 @@ from syncauth.driver import Driver
 from syncauth.email_password import EmailPassword
 from syncauth.errors import (
     Closed,
+    FileInUse,
     InvalidConfig,
     NotLoggedInError,
     NotSupported,
-    UserRemovedError,
 )
 from syncauth.events import Event, UserRemoved
 from syncauth.handles import GuestReplica, OpenReplica
@@ -33,7 +34,7 @@ from syncauth.sansio import inputs
 from syncauth.sansio.accounts import Account
 from syncauth.sansio.effects import Transition
 from syncauth.telling import Telling
-from syncauth.user import User
+from syncauth.user import User, removed_error
 from syncauth.user_files import UserFiles
 
 
@@ -140,6 +141,8 @@ class UserVerbs(Telling):
             NotLoggedInError: nobody is logged in, or the user is not one of this App.
             WaitTimedOut: the upload did not end in time; the user is still logged in.
             ChangesPending: `discard` is not the number of unsent changes; nothing has changed.
+            FileInUse: another program has the file open that is to be deleted; nothing has changed,
+                except that the user's replica is closed.
             StorageError: it could not be made durable; nothing has changed.
         """
         leaving = self._known(user) if user is not None else self.current_user
@@ -152,14 +155,20 @@ class UserVerbs(Telling):
         if export is not None:
             await self._export(leaving, export)
         if discard is not None:
-            await self._user_files.check_unsent(leaving.id, discard)
+            await self._close_counted(leaving.id, discard)
         await self.driver.ask(
             lambda request: inputs.LogOutRequested(request, leaving.id, forget=forget)
         )
         if discard is not None:
-            if replica is not None:
-                await replica.aclose()
             await self._user_files.discard(leaving.id, discard)
+
+    async def _close_counted(self, name: str, discard: int) -> None:
+        """Count what is unsent, close the user's replica, and count again what nobody can add to."""
+        await self._user_files.check_unsent(name, discard)
+        replica = self._replicas.get(name)
+        if replica is not None:
+            await replica.aclose()
+        await self._user_files.discard(name, discard, really=False)
 
     async def _export(self, user: User, path: str | Path) -> None:
         replica = self._replicas.get(user.id)
@@ -171,6 +180,9 @@ class UserVerbs(Telling):
     async def remove_user(self, user: User, *, discard: int = 0) -> None:
         """Log the user out and delete its file from this device; its handles stay dead.
 
+        A file that another process has open is deleted when that has closed it, and one that was
+        written to meanwhile stays.
+
         Args:
             user: who is to be removed.
             discard: how many unsent changes are lost by it.
@@ -181,8 +193,11 @@ class UserVerbs(Telling):
             StorageError: it could not be made durable, or is completed at the next start.
         """
         name = self._known(user).id
-        await self._user_files.check_unsent(name, discard)
-        await self._remove(name, forget=False)
+        with contextlib.suppress(
+            FileInUse
+        ):  # whoever has it open closes it, and it is counted again
+            await self._close_counted(name, discard)
+        await self._remove(name, forget=False, discard=discard)
 
     async def delete_user(self, user: User) -> None:
         """Delete the user at the server, then remove it from this device with its unsent changes.
@@ -193,12 +208,14 @@ class UserVerbs(Telling):
         """
         name = self._known(user).id
         await user.with_access_token(self.accounts.delete_user)
-        await self._remove(name, forget=True)
+        await self._remove(name, forget=True, discard=None)
 
-    async def _remove(self, name: str, *, forget: bool) -> None:
+    async def _remove(self, name: str, *, forget: bool, discard: int | None) -> None:
         replica = self._replicas.get(name)
         await self.driver.ask(
-            lambda request: inputs.LogOutRequested(request, name, forget=forget, remove=True)
+            lambda request: inputs.LogOutRequested(
+                request, name, forget, remove=True, discard=discard
+            )
         )
         if replica is not None:
             await replica.aclose()
@@ -247,11 +264,15 @@ class UserVerbs(Telling):
 
     def status_of(self, user_id: str) -> Status:
         """Return a frozen picture of a user's session and sync."""
+        self.account_of(user_id)
         return self.driver.engine.status(user_id)
 
     def account_of(self, user_id: str) -> Account:
         """Return what the engine knows of a user who is known."""
-        return next(each for each in self.driver.engine.accounts() if each.user_id == user_id)
+        account = self.driver.engine.account(user_id)
+        if account is None:  # removed, a moment ago
+            raise removed_error()
+        return account
 
     @property
     def accounts(self) -> AccountService:
@@ -288,10 +309,7 @@ class UserVerbs(Telling):
     def _known(self, user: User) -> User:
         """Return a user of this App; raises `NotLoggedInError`, `UserRemovedError`."""
         if getattr(user, "removed", False):
-            what = "this user was removed from this device"
-            raise UserRemovedError(
-                what, remedy="Log in again, and use the user that log_in returns"
-            )
+            raise removed_error()
         if self._users.get(getattr(user, "id", "")) is not user:
             what, why = "this user is not one of this App", "another App, or another run, has it"
             raise NotLoggedInError(what, why=why, remedy="Use what log_in or current_user returned")

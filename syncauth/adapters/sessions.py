@@ -116,11 +116,13 @@ class SessionStore:
                 found.append((int(number), self._vault.open_revocation(token)))
         return found
 
-    def waiting_removals(self) -> Sequence[str]:
-        """Read the users who were removed and whose files are still to be deleted."""
+    def waiting_removals(self) -> Sequence[tuple[str, int | None]]:
+        """Read the users whose files are still to be deleted, each with what may be lost; see the interface."""
         with storage_errors(self._path):
-            rows = self._connection.execute("SELECT user_id FROM removals ORDER BY user_id")
-            return [str(user_id) for (user_id,) in rows]
+            rows = self._connection.execute(
+                "SELECT user_id, discard FROM removals ORDER BY user_id"
+            )
+            return [(str(user_id), discard) for user_id, discard in rows]
 
     def history(self, user_id: str | None = None) -> Sequence[Transition]:
         """Read the moves of sessions that are kept, oldest first, of one user or of all."""
@@ -253,7 +255,7 @@ class SessionStore:
         if row is not None and not write.forget:
             self._revoke_later(row)
         self._execute("DELETE FROM users WHERE user_id = ?", write.user_id)
-        self._execute("INSERT OR IGNORE INTO removals (user_id) VALUES (?)", write.user_id)
+        self._execute("INSERT OR REPLACE INTO removals VALUES (?, ?)", write.user_id, write.discard)
         self._put_meta("erasing", "1")
 
     def _revoke_later(self, row: sqlite3.Row, unless: Secret | None = None) -> None:
@@ -326,8 +328,10 @@ class SessionStore:
         with storage_errors(self._path):
             # Whoever reads now is not waited for: this runs where everything else waits.
             self._connection.execute("PRAGMA busy_timeout = 0")
-            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
+            try:
+                busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
         if busy:
             return False
         with self._transaction():

@@ -18,7 +18,8 @@ from syncauth.errors import FileCorrupt, FileFull, FileInUse, FileNotOurs, FileT
 FORMAT: Final = 2
 """The version of the layout; a file with a higher one is not touched."""
 
-BUSY_SECONDS: Final = 2.0
+BUSY_SECONDS: Final = 0.5
+"""How long a lock of another process is waited for: everything else waits meanwhile."""
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY NOT NULL, value TEXT) WITHOUT ROWID",
@@ -43,7 +44,10 @@ _TABLES: Final = (
         refresh_ends_at REAL
     ) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS revocations (id INTEGER PRIMARY KEY AUTOINCREMENT, refresh BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS removals (user_id TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS removals (
+        user_id TEXT PRIMARY KEY NOT NULL,
+        discard INTEGER
+    ) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS history (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         user_id TEXT NOT NULL,

@@ -35,6 +35,7 @@ def remove_files(
     *,
     expected: int,
     hold: Callable[[str], _Lock],
+    really: bool = True,
 ) -> bool:
     """Delete the owner's file, durably; returns whether there was one.
 
@@ -43,6 +44,7 @@ def remove_files(
         owner: the server, the app, and the user or the guest.
         expected: how many changes are known to be lost by it: those in the outbox and in flight.
         hold: how to lock the file (`adapters.locks.hold_file`).
+        really: False only finds out whether it could be deleted.
 
     Raises:
         ChangesPending: it is another number; nothing was removed.
@@ -55,12 +57,20 @@ def remove_files(
         return False
     lock = hold(path)
     try:
-        files.check_owner(path, owner)
-        there = Path(path).exists()
-        _check(expected, _pending_alone(path) if there else 0)
-        delete(path)
+        return remove_held(path, owner, expected=expected, really=really)
     finally:
         lock.release()
+
+
+def remove_held(path: str, owner: Owner, *, expected: int | None, really: bool = True) -> bool:
+    """Do what `remove_files` does with a file whose lock the caller holds; None expects any number."""
+    files.check_owner(path, owner)
+    there = Path(path).exists()
+    pending = _pending_alone(path) if there else 0
+    if expected is not None:
+        _check(expected, pending)
+    if really:
+        _delete(path)
     return there
 
 
@@ -109,8 +119,7 @@ def _tables(connection: sqlite3.Connection) -> list[int]:
     return [number for (number,) in connection.execute("SELECT id FROM _sync_tables").fetchall()]
 
 
-def delete(path: str) -> None:
-    """Delete the file, whose lock the caller holds and whose changes were counted; raises `StorageError`."""
+def _delete(path: str) -> None:
     try:
         for part in _PARTS:
             Path(f"{path}{part}").unlink(missing_ok=True)

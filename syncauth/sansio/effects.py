@@ -122,11 +122,13 @@ class PutProfile:
 class PutRemoval:
     """Forget the user: erase tokens and row, and note that its file is to be deleted.
 
-    Unless `forget`, the refresh token moves to the revocations in the same commit.
+    Unless `forget`, the refresh token moves to the revocations in the same commit. The file is
+    deleted only if `discard` changes are unsent in it; None means any number.
     """
 
     user_id: str
     forget: bool
+    discard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

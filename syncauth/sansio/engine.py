@@ -97,7 +97,14 @@ class Engine:
 
     def accounts(self) -> tuple[Account, ...]:
         """Return all accounts as they are."""
-        return tuple(seat.account for seat in self._seats.values() if not seat.account.removed)
+        return tuple(
+            seat.account for seat in tuple(self._seats.values()) if not seat.account.removed
+        )
+
+    def account(self, user_id: str) -> Account | None:
+        """Return the account of a user as it is, to any thread; None for one who is not there."""
+        seat = self._seats.get(user_id)
+        return None if seat is None or seat.account.removed else seat.account
 
     def session(self, user_id: str) -> SessionState:
         """Return the state of a user's session; `logged_out` for one who was never seen."""
@@ -236,7 +243,7 @@ class _Deciding:
             draft = self._roster.draft(user)
             user_rules.refresh_answered(draft, answer, repeat_safe=self._repeat_safe)
         else:
-            self._roster.output.dropped += 1
+            login_rules.refreshed_of_nobody(self._roster, answer)
         self._roster.output.effects.append(EndRefresh(answer.ticket))
 
     def _cancelled(self, request: int) -> None:

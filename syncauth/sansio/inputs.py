@@ -43,12 +43,16 @@ class RequestCancelled:
 
 @dataclass(frozen=True, slots=True)
 class LogOutRequested:
-    """`App.log_out` or, with `remove`, `App.remove_user` was called."""
+    """`App.log_out` or, with `remove`, `App.remove_user` was called.
+
+    `discard` is how many unsent changes a removal may lose; None for any number.
+    """
 
     request: int
     user_id: str
     forget: bool
     remove: bool = False
+    discard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from syncauth.errors import NotLoggedInError, SyncAuthError
 from syncauth.events import LoggedIn, UserSwitched
-from syncauth.models import Login, PauseReason, SessionState
+from syncauth.models import Login, PauseReason, Renewed, SessionState
 from syncauth.sansio import backoff, inputs, refresh_rules, session_rules, start_rules
 from syncauth.sansio.accounts import Account
 from syncauth.sansio.draft import Draft
@@ -87,7 +87,9 @@ def log_out(roster: Roster, wanted: inputs.LogOutRequested) -> None:
         draft.change(when_stopped=(*draft.account.when_stopped, wanted.request))
         return
     was_current = draft.account.current
-    session_rules.logged_out(draft, forget=wanted.forget, remove=wanted.remove)
+    session_rules.logged_out(
+        draft, forget=wanted.forget, remove=wanted.remove, discard=wanted.discard
+    )
     draft.change(when_stopped=(*draft.account.when_stopped, wanted.request))
     others = (each for each in roster.all() if each.session is not SessionState.LOGGED_OUT)
     successor = next(others, None) if was_current else None
@@ -108,6 +110,14 @@ def of_nobody(roster: Roster, happening: inputs.UserInput) -> None:
             roster.settle(happening.request, error=error)
         case _:
             roster.output.dropped += 1
+
+
+def refreshed_of_nobody(roster: Roster, answer: inputs.RefreshAnswered) -> None:
+    """See that a pair which came after its user's removal is revoked (I8)."""
+    roster.output.dropped += 1
+    if isinstance(answer.answer, Renewed) and roster.now.durable:
+        roster.output.writes.append(PutRevocation(answer.answer.tokens.refresh))
+        roster.output.effects.append(RevokeWaiting())
 
 
 def reread(roster: Roster, what: inputs.SessionsReread) -> None:

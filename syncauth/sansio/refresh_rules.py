@@ -26,7 +26,14 @@ from syncauth.models import (
 from syncauth.sansio import backoff, session_rules, tokens
 from syncauth.sansio.accounts import Account
 from syncauth.sansio.draft import Draft
-from syncauth.sansio.effects import HoldRefresh, PutMark, PutTokens, RequestRefresh
+from syncauth.sansio.effects import (
+    HoldRefresh,
+    PutMark,
+    PutRevocation,
+    PutTokens,
+    RequestRefresh,
+    RevokeWaiting,
+)
 from syncauth.sansio.inputs import RefreshAnswered
 from syncauth.sansio.session import SessionTrigger
 
@@ -111,6 +118,7 @@ def answered(draft: Draft, answer: RefreshAnswered, *, repeat_safe: bool) -> Non
     refresh = draft.account.refresh
     if refresh.ticket != answer.ticket:
         draft.output.dropped += 1
+        _revoke_late(draft, answer)
         return
     draft.change_refresh(ticket=None)
     match answer.answer:
@@ -126,6 +134,20 @@ def answered(draft: Draft, answer: RefreshAnswered, *, repeat_safe: bool) -> Non
             draft.fire(SessionTrigger.REFRESH_REFUSED, reason.value)
             session_rules.end_session(draft, reason)
     draft.change_refresh(fence=None)
+
+
+def _revoke_late(draft: Draft, answer: RefreshAnswered) -> None:
+    """A pair of a session that has ended meanwhile must not live (I8); the issuer may know it alone.
+
+    While a session of the same epoch goes on, nothing is revoked: some issuers end it as a whole.
+    """
+    account, renewed = draft.account, answer.answer
+    over = account.tokens is None or account.epoch != answer.ticket.epoch
+    if not isinstance(renewed, Renewed) or not over or not draft.now.durable:
+        return
+    if account.tokens is None or account.tokens.refresh != renewed.tokens.refresh:
+        draft.write(PutRevocation(renewed.tokens.refresh))
+        draft.do(RevokeWaiting())
 
 
 def _renewed(draft: Draft, answer: Renewed) -> None:

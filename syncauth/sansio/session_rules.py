@@ -55,14 +55,14 @@ def logged_in(draft: Draft, login: Login) -> None:
         draft.do(RevokeWaiting())
 
 
-def logged_out(draft: Draft, *, forget: bool, remove: bool) -> None:
+def logged_out(draft: Draft, *, forget: bool, remove: bool, discard: int | None = None) -> None:
     """Erase the tokens first and take a new epoch.
 
     What is still out comes back to nobody (I7, I8).
     """
     draft.fire(SessionTrigger.LOG_OUT)
     user, epoch, wall = draft.account.user_id, draft.account.epoch + 1, draft.now.wall
-    draft.write(PutRemoval(user, forget) if remove else PutLogout(user, epoch, forget))
+    draft.write(PutRemoval(user, forget, discard) if remove else PutLogout(user, epoch, forget))
     forget_session(draft, epoch)
     draft.change(removed=remove)
     draft.tell(LoggedOut(user, wall))
@@ -104,6 +104,7 @@ def end_session(draft: Draft, reason: ReloginReason) -> None:
                 account.refresh.fence,
             )
         )
+        draft.do(FinishErasing())
     draft.reset_refresh()
     episode = Episode(draft.identifier(), reason, draft.now.wall)
     paused = account.paused - {PauseReason.MISCONFIGURED}

@@ -195,7 +195,7 @@ def test_a_removed_user_is_gone_and_its_file_is_noted(bench: CredentialBench, fo
     with_ann(bench).store.commit([login("2", "bob")])
     bench.store.commit([PutRemoval("ann", forget)])
     assert [each.user_id for each in bench.users()] == ["bob"]
-    assert bench.store.waiting_removals() == ["ann"]
+    assert bench.store.waiting_removals() == [("ann", None)]
     assert bench.revocations() == ([] if forget else [pair("1").refresh])
     bench.store.commit([DropRemoval("ann")])
     assert bench.store.waiting_removals() == []
@@ -205,7 +205,7 @@ def test_a_removal_may_be_repeated(bench: CredentialBench) -> None:
     """Two processes may remove the same user; the note stays one."""
     with_ann(bench).store.commit([PutRemoval("ann", forget=True)])
     bench.store.commit([PutRemoval("ann", forget=False)])
-    assert bench.store.waiting_removals() == ["ann"]
+    assert bench.store.waiting_removals() == [("ann", None)]
     assert bench.revocations() == []
 
 

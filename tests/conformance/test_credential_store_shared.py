@@ -180,7 +180,7 @@ def test_the_next_run_finds_everything(lasting: CredentialBench) -> None:
     assert lasting.users() == before
     assert lasting.user().tokens == pair("1", 9000.0)
     assert lasting.store.protection == protection
-    assert lasting.store.waiting_removals() == ["bob"]
+    assert lasting.store.waiting_removals() == [("bob", None)]
     assert lasting.revocations() == [pair("b").refresh]
     assert list(lasting.store.history()) == [move]
     assert lasting.store.raise_fence("ann")[0] == fence + 1

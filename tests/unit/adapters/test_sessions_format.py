@@ -98,7 +98,7 @@ def test_a_store_of_the_first_format_takes_what_it_could_not_take(tmp_path: Path
 
     (bob,) = [each for each in store.load() if each.user_id == "bob"]
     assert (bob.tokens, bob.refresh_ends_at) == (renewed, 11_000.0)
-    assert list(store.waiting_removals()) == ["ann"]
+    assert list(store.waiting_removals()) == [("ann", None)]
     assert list(store.history()) == [move]
     store.close()
 

@@ -13,6 +13,7 @@ from syncauth.sansio.effects import (
     FinishErasing,
     PutLogout,
     PutRemoval,
+    PutRevocation,
     RequestRefresh,
     RevokeWaiting,
     Settle,
@@ -96,17 +97,28 @@ def test_a_user_who_comes_back_before_its_sync_has_stopped_stays() -> None:
     assert Settle(50) in story.effects
 
 
-def test_an_answer_that_comes_after_the_removal_changes_nothing() -> None:
-    """I7: it is counted, and the lock of its refresh is given back all the same."""
+def test_an_answer_that_comes_after_the_removal_is_revoked() -> None:
+    """I7, I8: its pair opens no session again, and the lock of its refresh is given back all the same."""
     story = of(ANN).due()
     ticket = story.last(RequestRefresh).ticket
     log_out(story, ANN, remove=True)
     decision = story.happen(inputs.RefreshAnswered(ticket, Renewed(pair("late"))))
 
-    assert decision.writes == ()
-    assert decision.effects == (EndRefresh(ticket),)
+    assert decision.writes == (PutRevocation(pair("late").refresh),)
+    assert decision.effects == (RevokeWaiting(), EndRefresh(ticket))
     assert story.engine.dropped == 1
     assert story.engine.accounts() == ()
+
+
+def test_a_pair_that_comes_after_the_logout_is_revoked() -> None:
+    """I8: the issuer may have rotated already, and then the old token alone ends nothing."""
+    story = of(ANN).due()
+    ticket = story.last(RequestRefresh).ticket
+    log_out(story, ANN)
+    decision = story.happen(inputs.RefreshAnswered(ticket, Renewed(pair("late"))))
+
+    assert decision.writes == (PutRevocation(pair("late").refresh),)
+    assert story.account().tokens is None
 
 
 def test_an_answer_to_the_user_before_the_removal_is_nothing_to_the_one_who_came_back() -> None:
