@@ -77,7 +77,7 @@ class _StoppingStore:
         self._reach("after_erasing")
         return done
 
-    def waiting_removals(self) -> Sequence[str]:
+    def waiting_removals(self) -> Sequence[tuple[str, int | None]]:
         waiting = self._store.waiting_removals()
         if waiting:  # whoever asked goes on with what it read
             self._reach("before_files")

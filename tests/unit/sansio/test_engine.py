@@ -144,7 +144,7 @@ def test_at_most_one_refresh_is_out() -> None:
 
 
 def test_a_late_answer_of_an_older_request_changes_nothing() -> None:
-    """I7: the ticket of a logged-out epoch is dropped and counted."""
+    """I7, I8: the ticket of a logged-out epoch is dropped and counted, and its pair is revoked."""
     story = Story().live()
     story.wait(LIFE - 300)
     old = story.last(RequestRefresh).ticket
@@ -152,9 +152,10 @@ def test_a_late_answer_of_an_older_request_changes_nothing() -> None:
     story.logged_in("3")
     decision = story.refresh_answered(Renewed(pair("stolen")), old)
 
-    assert decision.writes == ()
+    assert decision.writes == (PutRevocation(pair("stolen").refresh),)
     assert story.engine.dropped == 1
     assert story.session is SessionState.ACTIVE
+    assert story.engine.accounts()[0].tokens == pair("3")
 
 
 def test_offline_for_long_keeps_the_session_and_backs_off() -> None:
