@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +22,7 @@ from syncauth.errors import (
     TokenUnavailableError,
 )
 from tests.support.app_bench import ANN, SERVER_SCHEMA, OpenApp, next_event, until
+from tests.support.bearer_server import serving
 from tests.support.processes import EMAIL, PASSWORD, Server, configure
 
 TEAM = """
@@ -142,6 +145,46 @@ async def test_the_app_s_own_requests_share_the_refresh(server: Server, open_app
 
     assert await asyncio.to_thread(blocking) == user.id
     assert await asyncio.to_thread(user.valid_access_token_now) == user.access_token
+
+
+class AllBut:
+    """Takes every header that bears a token, but this one."""
+
+    def __init__(self, dead: str) -> None:
+        self._dead = dead
+
+    def __contains__(self, shown: object) -> bool:
+        return isinstance(shown, str) and shown != self._dead
+
+
+async def test_a_thousand_requests_with_a_dead_token_cause_one_refresh(
+    server: Server, open_app: OpenApp
+) -> None:
+    """I4: a service that does not take the token any more sees each request twice at most, and one new token."""
+    app = await open_app(server.url)
+    user = await logged_in(app)
+    dead, events = user.access_token, app.events()
+    assert dead is not None
+    few = httpx.Limits(max_connections=5)  # the pools take their time with hundreds that wait
+    async with contextlib.AsyncExitStack() as stack:
+        service: Any = stack.enter_context(serving())
+        service.takes = AllBut(f"Bearer {dead.reveal()}")
+        auth = user.http_auth(origins=[service.url])
+        clients = [
+            await stack.enter_async_context(httpx.AsyncClient(auth=auth, timeout=60, limits=few))
+            for _ in range(20)
+        ]
+        answers = await asyncio.gather(
+            *(client.get(service.url) for client in clients for _ in range(50))
+        )
+        shown = service.count()
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(shown) == 2
+    assert shown.pop(f"Bearer {dead.reveal()}") <= 1000
+    assert list(shown.values()) == [1000]
+    await app.aclose()
+    renewals = [event async for event in events if isinstance(event, syncauth.TokensRenewed)]
+    assert len(renewals) == 1
 
 
 async def test_another_loop_may_ask_for_tokens(server: Server, open_app: OpenApp) -> None:
