@@ -165,8 +165,10 @@ class Driver:
                 wait = min(wait, deadline - self._clock.now())
             if wait <= 0:
                 return inputs.DeadlineReached()
+            # Not `wait_for`: until Python 3.12 it loses a cancellation that comes with an input.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._arrived.wait()
         return self._inputs.popleft()
 
     def _clock_jump(self) -> inputs.ClockJumped | None:

@@ -133,3 +133,18 @@ async def test_what_is_uploaded_needs_no_time_and_leaves_nothing(
         await replica.wait_synced(SECONDS)
 
     assert app._announcer._queues == set()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_closing_ends_whatever_comes_with_it(open_app: OpenApp, turns: int) -> None:
+    """An input that arrives just before, or in the same turn of the loop, keeps nothing going."""
+    app = await open_app("http://127.0.0.1:9")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    app.network_changed()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    (runner,) = [task for task in asyncio.all_tasks() if "Driver.run" in repr(task)]
+    runner.cancel()
+    done, _ = await asyncio.wait([runner], timeout=2)
+    assert done == {runner}
