@@ -71,6 +71,11 @@ class JsonProcess:
         self._process.stdin.write(json.dumps(line) + "\n")
         self._process.stdin.flush()
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def send_signal(self, number: int) -> None:
         """Send it a signal, such as SIGSTOP."""
         self._process.send_signal(number)
