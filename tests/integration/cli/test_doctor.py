@@ -111,7 +111,7 @@ def test_what_is_stuck_is_a_note(place: Place, server: Server) -> None:
     with closing(sqlite3.connect(replica_of(place))) as connection, connection:
         letter = {"table": "notes", "kind": "insert", "key": ("k",), "values": {"title": "t"}}
         dead_letters.add(connection, **letter, code="denied", reason="no")  # type: ignore[arg-type]
-    change_store(place.data, "INSERT INTO removals VALUES ('gone')")
+    change_store(place.data, "INSERT INTO removals (user_id) VALUES ('gone')")
     change_store(place.data, "INSERT OR REPLACE INTO meta VALUES ('erasing', '1')")
 
     told = place.run("doctor")
