@@ -25,11 +25,11 @@ import click
 import uvicorn
 
 from syncauth.errors import InvalidConfig, SyncAuthError
-from syncauth.server.access_log import AccessLog
 from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
-from syncauth.server.config import ServerConfig, read_config
-from syncauth.server.socket import largest_frame
+from syncauth.server.hub.socket import largest_frame
+from syncauth.server.routes.access_log import AccessLog
+from syncauth.server.settings.config import ServerConfig, read_config
 
 SECONDS_TO_END: Final = 5
 """How long open sockets and requests may take to end after SIGTERM."""

@@ -18,19 +18,19 @@ from starlette.types import Lifespan
 
 from syncauth.errors import InvalidConfig
 from syncauth.interfaces import Clock, Randomness
-from syncauth.server.auth_api import ERROR_HANDLERS, AuthApi
-from syncauth.server.config import ServerConfig
-from syncauth.server.custom_data import Query, prepare_query
-from syncauth.server.extensions import Extensions, load_extensions
-from syncauth.server.hub_driver import HubDriver
-from syncauth.server.issuer import Issuer, open_key
-from syncauth.server.passwords import Passwords
+from syncauth.server.accounts.custom_data import Query, prepare_query
+from syncauth.server.accounts.issuer import Issuer, open_key
+from syncauth.server.accounts.passwords import Passwords
+from syncauth.server.hub.driver import HubDriver
+from syncauth.server.hub.socket import SyncEndpoint
+from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
 from syncauth.server.services import Parts, open_services
-from syncauth.server.socket import SyncEndpoint
+from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
+from syncauth.server.team.extensions import Extensions, load_extensions
 
 DATABASE: Final = "server.db"
 

@@ -10,23 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from syncauth.interfaces import Clock, Randomness
-from syncauth.server.accounts import Accounts
-from syncauth.server.api_keys import ApiKeys
-from syncauth.server.config import ServerConfig
-from syncauth.server.custom_data import CustomData, Query
-from syncauth.server.emails import Emails
-from syncauth.server.extensions import Extensions
-from syncauth.server.foreign_tokens import ForeignTokens
-from syncauth.server.functions import Functions
-from syncauth.server.issuer import Issuer
-from syncauth.server.logins import Logins
-from syncauth.server.mail import Post, open_sender
-from syncauth.server.passwords import Passwords
-from syncauth.server.runner import Runner
-from syncauth.server.sessions import Revoked, Sessions
-from syncauth.server.settings import refusal
+from syncauth.server.accounts.accounts import Accounts
+from syncauth.server.accounts.api_keys import ApiKeys
+from syncauth.server.accounts.custom_data import CustomData, Query
+from syncauth.server.accounts.emails import Emails
+from syncauth.server.accounts.foreign_tokens import ForeignTokens
+from syncauth.server.accounts.issuer import Issuer
+from syncauth.server.accounts.logins import Logins
+from syncauth.server.accounts.mail import Post, open_sender
+from syncauth.server.accounts.passwords import Passwords
+from syncauth.server.accounts.sessions import Revoked, Sessions
+from syncauth.server.settings.config import ServerConfig
+from syncauth.server.settings.section import refusal
 from syncauth.server.stores.interface import AccountStore
 from syncauth.server.stores.thread import StoreThread
+from syncauth.server.team.extensions import Extensions
+from syncauth.server.team.functions import Functions
+from syncauth.server.team.runner import Runner
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from tests.support.source import ROOT, imports
 
 DOORS = {
     "airportsdata": {"syncauth.demo.story"},
-    "argon2": {"syncauth.server.passwords"},
+    "argon2": {"syncauth.server.accounts.passwords"},
     "click": {"syncauth.cli"},
     "cryptography": {"syncauth.adapters.keys"},
     "filelock": {"syncauth.adapters.locks"},
@@ -25,8 +25,8 @@ DOORS = {
     },
     "joserfc": {
         "syncauth.adapters.oauth_identity",
-        "syncauth.server.foreign_tokens",
-        "syncauth.server.issuer",
+        "syncauth.server.accounts.foreign_tokens",
+        "syncauth.server.accounts.issuer",
     },
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent

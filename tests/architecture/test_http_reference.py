@@ -7,16 +7,16 @@ from pathlib import Path
 
 from starlette.routing import Route
 
-from syncauth.server.auth_api import BASE, AuthApi
+from syncauth.server.accounts.issuer import Issuer, open_key
+from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.clock import SystemClock, SystemRandomness
-from syncauth.server.config import ServerConfig
-from syncauth.server.extensions import Extensions
-from syncauth.server.issuer import Issuer, open_key
-from syncauth.server.passwords import Passwords
+from syncauth.server.routes.api import BASE, AuthApi
 from syncauth.server.services import Parts, open_services
+from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.thread import StoreThread
+from syncauth.server.team.extensions import Extensions
 from tests.support.source import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "app-services-api.md").read_text("utf-8")

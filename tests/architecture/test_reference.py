@@ -16,7 +16,7 @@ import syncauth
 from syncauth import errors, events, models
 from syncauth.config import AppConfig
 from syncauth.sansio import messages, sync_errors
-from syncauth.server import config, login_config
+from syncauth.server.settings import config, login
 from tests.support.source import ROOT, package_files, shown
 
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
@@ -35,8 +35,8 @@ SECTIONS = (
     config.ServerLimits,
     config.LoginSettings,
     config.CustomDataSettings,
-    login_config.EmailSettings,
-    login_config.MailSettings,
+    login.EmailSettings,
+    login.MailSettings,
 )
 WITHOUT_DEFAULT = {"read": "the user's own partition", "write": "the user's own partition"}
 
@@ -134,9 +134,9 @@ def test_server_settings_have_their_defaults(field: dataclasses.Field[Any]) -> N
 
 def test_hooks_and_settings_of_issuers_are_listed() -> None:
     """Every hook has a line, and so has every setting of an issuer, with its default if it has one."""
-    for field in dataclasses.fields(login_config.Hooks):
+    for field in dataclasses.fields(login.Hooks):
         assert row_of(SETTINGS, field.name)
-    for field in dataclasses.fields(login_config.TokenIssuer):
+    for field in dataclasses.fields(login.TokenIssuer):
         if field.name not in {"name", "fields", "algorithm", "issuer", "audience"}:
             told = row_of(SETTINGS, field.name)[1].strip("`")
             assert told == ("none" if field.default is None else json.dumps(field.default))

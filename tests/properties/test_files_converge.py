@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from syncauth.models import TableSpec
 from syncauth.sansio.messages import BatchResult, Limits
 from syncauth.sansio.records import Batch
-from syncauth.server.config import ServedTable
+from syncauth.server.settings.config import ServedTable
 from syncauth.server.stores.rows_interface import PageLimits
 from syncauth.server.stores.shown import SHOWN_BYTES
 from tests.support.random_sql import COLUMNS, WRITES, run

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import example, given, settings, strategies as st
 
-from syncauth.server.config import ServedTable
+from syncauth.server.settings.config import ServedTable
 from tests.support.replica_bench import OWN, ReplicaBench
 from tests.support.row_store import DEVICES, NOW, StoreBench
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from syncauth.sansio.messages import Changes
-from syncauth.server.config import ServedTable
+from syncauth.server.settings.config import ServedTable
 from tests.support.replica_bench import ReplicaBench
 from tests.support.row_store import NOW, StoreBench
 

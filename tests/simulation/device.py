@@ -22,7 +22,7 @@ from syncauth.sansio.engine import Engine
 from syncauth.sansio.inputs import Input
 from syncauth.sansio.messages import ClientMessage, PushResult, ServerMessage
 from syncauth.sansio.records import Moment, StoredUser
-from syncauth.server.issuer import TokenFault
+from syncauth.server.accounts.issuer import TokenFault
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.server import ANN, SimulatedServer
 

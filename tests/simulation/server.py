@@ -23,12 +23,12 @@ from syncauth.models import (
     TokenPair,
 )
 from syncauth.sansio.messages import ClientMessage, Limits, ServerMessage
-from syncauth.server import hub_inputs as inputs
-from syncauth.server.config import ServedTable, ServerConfig
-from syncauth.server.hub import Hub
-from syncauth.server.hub_calls import StoreCalls
-from syncauth.server.hub_effects import Close, Effect, Send, VerifyToken
-from syncauth.server.issuer import Claims, TokenFault
+from syncauth.server.accounts.issuer import Claims, TokenFault
+from syncauth.server.hub import inputs
+from syncauth.server.hub.calls import StoreCalls
+from syncauth.server.hub.effects import Close, Effect, Send, VerifyToken
+from syncauth.server.hub.hub import Hub
+from syncauth.server.settings.config import ServedTable, ServerConfig
 from syncauth.server.stores.interface import NewUser, RotationOutcome, SessionRecord
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from syncauth.models import TableSpec
-from syncauth.server.config import ServedTable
+from syncauth.server.settings.config import ServedTable
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.device import SimulatedDevice
 from tests.simulation.server import LIMITS, SimulatedServer

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from syncauth.models import SessionState, TableSpec
-from syncauth.server.config import ServedTable
+from syncauth.server.settings.config import ServedTable
 from tests.conftest import FIGURES
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.device import SimulatedDevice

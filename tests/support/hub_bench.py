@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncauth.sansio.messages import ServerMessage
+from syncauth.server.accounts.issuer import Claims, Issuer, open_key
 from syncauth.server.clock import SystemClock, SystemRandomness
-from syncauth.server.config import ServedTable, ServerConfig
-from syncauth.server.hub_driver import HubDriver
-from syncauth.server.issuer import Claims, Issuer, open_key
+from syncauth.server.hub.driver import HubDriver
+from syncauth.server.settings.config import ServedTable, ServerConfig
 from syncauth.server.stores.interface import NewUser, SessionRecord
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts

@@ -20,9 +20,9 @@ from syncauth.sansio.messages import (
     ServerMessage,
     TableShape,
 )
-from syncauth.server import hub_inputs as inputs
-from syncauth.server.hub import Hub
-from syncauth.server.hub_effects import Close, Effect, PushBatch, Send
+from syncauth.server.hub import inputs
+from syncauth.server.hub.effects import Close, Effect, PushBatch, Send
+from syncauth.server.hub.hub import Hub
 from syncauth.server.stores.rows_interface import Access, Greeting, Judged, Page
 
 ANN, BOB = "ann", "bob"

@@ -14,7 +14,7 @@ from syncauth.sansio.messages import (
     digest_of,
     encode_sections,
 )
-from syncauth.server.config import Rules, ServedTable, ServerConfig
+from syncauth.server.settings.config import Rules, ServedTable, ServerConfig
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.rows_interface import Greeting, Judged, Page, PageLimits
 from syncauth.server.stores.sqlite import open_server_file

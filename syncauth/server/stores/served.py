@@ -19,7 +19,7 @@ from syncauth.errors import InvalidConfig, TableNotTrackable
 from syncauth.rows.sqltext import quote
 from syncauth.rows.tables import TableInfo, introspect
 from syncauth.sansio.messages import TableShape
-from syncauth.server.config import ServedTable
+from syncauth.server.settings.config import ServedTable
 from syncauth.server.stores.rows_schema import rows_table
 
 _CONFLICT: Final = re.compile(r"\bconflict\b", re.IGNORECASE)

@@ -17,7 +17,7 @@ import msgspec
 
 from syncauth.errors import InvalidConfig, InvalidMessage
 from syncauth.sansio.messages import BatchResult, Hello, TableShape, decode_sections, digest_of
-from syncauth.server.config import ServerConfig
+from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores import devices, pages
 from syncauth.server.stores.constraints import References
 from syncauth.server.stores.interface import SessionStatus

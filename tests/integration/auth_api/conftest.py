@@ -21,16 +21,16 @@ import uvicorn
 from starlette.applications import Starlette
 
 from syncauth.interfaces import Clock
-from syncauth.server.auth_api import ERROR_HANDLERS, AuthApi
+from syncauth.server.accounts.custom_data import prepare_query
+from syncauth.server.accounts.issuer import Issuer, open_key
+from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.clock import SystemRandomness
-from syncauth.server.config import LoginSettings, ServerConfig
-from syncauth.server.custom_data import prepare_query
-from syncauth.server.extensions import Extensions
-from syncauth.server.issuer import Issuer, open_key
-from syncauth.server.passwords import Passwords
+from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
 from syncauth.server.services import Parts, open_services
+from syncauth.server.settings.config import LoginSettings, ServerConfig
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.thread import StoreThread
+from syncauth.server.team.extensions import Extensions
 
 BASE = "/api/client/v2.0"
 APP = f"{BASE}/app/field-notes"

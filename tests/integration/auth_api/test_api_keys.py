@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from syncauth.server.config import LoginSettings, ServerLimits
+from syncauth.server.settings.config import LoginSettings, ServerLimits
 from tests.integration.auth_api.conftest import BASE, AuthServer, StartServer, bearer
 
 KEYS = f"{BASE}/auth/api_keys"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from syncauth.server.clock import SystemClock
-from syncauth.server.config import Lifetimes
-from syncauth.server.extensions import Extensions, FunctionContext
+from syncauth.server.settings.config import Lifetimes
+from syncauth.server.team.extensions import Extensions, FunctionContext
 from tests.integration.auth_api.conftest import AuthServer, StartServer
 
 ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from syncauth.server.config import ServerLimits
+from syncauth.server.settings.config import ServerLimits
 
 if TYPE_CHECKING:
     from tests.integration.auth_api.conftest import AuthServer, StartServer

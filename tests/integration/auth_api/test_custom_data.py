@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from syncauth.errors import InvalidConfig
-from syncauth.server.config import CustomDataSettings
-from syncauth.server.extensions import Extensions
+from syncauth.server.settings.config import CustomDataSettings
+from syncauth.server.team.extensions import Extensions
 from tests.integration.auth_api.conftest import AuthServer, StartServer, claims
 
 BY_COLUMNS = "SELECT plan, level FROM members WHERE user_id = :user_id"

@@ -10,8 +10,8 @@ import pytest
 from joserfc.jwk import ECKey, OctKey
 
 from syncauth.errors import FunctionError, InvalidConfig
-from syncauth.server.extensions import Extensions
-from syncauth.server.login_config import TokenIssuer
+from syncauth.server.settings.login import TokenIssuer
+from syncauth.server.team.extensions import Extensions
 from tests.integration.auth_api.conftest import AuthServer, StartServer
 from tests.support.foreign_issuer import Key, key_place, new_key, sign, sign_with_text
 

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from syncauth.errors import InvalidConfig
-from syncauth.server.config import ServerLimits
-from syncauth.server.extensions import EmailRequest, Extensions, Mail
-from syncauth.server.login_config import EmailSettings
+from syncauth.server.settings.config import ServerLimits
+from syncauth.server.settings.login import EmailSettings
+from syncauth.server.team.extensions import EmailRequest, Extensions, Mail
 from tests.integration.auth_api.conftest import EMAIL, PASSWORD, AuthServer, StartServer
 
 BY_MAIL = EmailSettings(

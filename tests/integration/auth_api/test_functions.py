@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from syncauth.errors import FunctionError
-from syncauth.server.config import ServerLimits
-from syncauth.server.extensions import Extensions, FunctionContext
+from syncauth.server.settings.config import ServerLimits
+from syncauth.server.team.extensions import Extensions, FunctionContext
 from tests.integration.auth_api.conftest import APP, AuthServer, StartServer, bearer
 
 Call = Callable[..., httpx.Response]

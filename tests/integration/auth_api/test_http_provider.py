@@ -31,7 +31,7 @@ from syncauth.models import (
     Secret,
 )
 from syncauth.sansio.tokens import claims_of
-from syncauth.server.config import Lifetimes, ServerLimits
+from syncauth.server.settings.config import Lifetimes, ServerLimits
 
 if TYPE_CHECKING:
     from tests.integration.auth_api.conftest import AuthServer, StartServer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from syncauth.server.extensions import Extensions
+from syncauth.server.team.extensions import Extensions
 from tests.integration.auth_api.conftest import EMAIL, PASSWORD, AuthServer, StartServer
 
 NAMED = {"username": EMAIL, "password": PASSWORD}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncauth.server.config import Lifetimes, LoginSettings, ServerLimits
+from syncauth.server.settings.config import Lifetimes, LoginSettings, ServerLimits
 
 if TYPE_CHECKING:
     from tests.integration.auth_api.conftest import AuthServer, StartServer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from syncauth.server.config import DAY, Lifetimes, LoginSettings
+from syncauth.server.settings.config import DAY, Lifetimes, LoginSettings
 
 if TYPE_CHECKING:
     import httpx

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syncauth.server.config import Rules, ServedTable
+from syncauth.server.settings.config import Rules, ServedTable
 from tests.support.row_store import HLC, StoreBench, life
 
 TASKS = (

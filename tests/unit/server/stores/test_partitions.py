@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncauth.errors import InvalidConfig
-from syncauth.server.config import Rules, ServedTable
+from syncauth.server.settings.config import Rules, ServedTable
 from syncauth.server.stores.rows_interface import PageLimits
 from tests.support.row_store import HLC, StoreBench, life
 

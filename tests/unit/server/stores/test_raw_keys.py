@@ -9,7 +9,7 @@ import pytest
 
 from syncauth.rows.values import RawText, read_all
 from syncauth.sansio.messages import Section
-from syncauth.server.config import ServedTable
+from syncauth.server.settings.config import ServedTable
 from tests.support.row_store import HLC, StoreBench, life
 
 RAW = {"t": "//8="}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from syncauth.sansio.messages import BatchResult, PushResult, Section, encode
-from syncauth.server.config import Rules, ServedTable, ServerLimits
-from syncauth.server.socket import largest_frame
+from syncauth.server.hub.socket import largest_frame
+from syncauth.server.settings.config import Rules, ServedTable, ServerLimits
 from syncauth.server.stores.constraints import REASON_LENGTH
 from syncauth.server.stores.shown import SHOWN_BYTES
 from tests.support.row_store import COLUMNS, HLC, StoreBench, life

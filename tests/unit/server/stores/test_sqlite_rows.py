@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncauth.sansio.messages import TableShape
-from syncauth.server.config import ServedTable
+from syncauth.server.settings.config import ServedTable
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.rows_interface import (
     Greeting,

@@ -1,0 +1,140 @@
+"""
+Logins by API key, by another issuer's token, and by the team's own function.
+
+A provider only says who somebody is; `sessions` opens or links. The name of an identity is what its provider vouches
+for: of a token (iss, sub), never an email address. This module must never let a key, token or payload into a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from syncauth.errors import FunctionError, ServerBusy, WaitTimedOut
+from syncauth.interfaces import Clock
+from syncauth.models import Secret
+from syncauth.server.accounts import answers
+from syncauth.server.accounts.answers import Denied, LoggedIn
+from syncauth.server.accounts.foreign_tokens import ForeignTokens
+from syncauth.server.accounts.issuer import token_hash
+from syncauth.server.accounts.rate_limit import RateLimit
+from syncauth.server.accounts.sessions import ClientOptions, Sessions
+from syncauth.server.settings.config import ServerConfig
+from syncauth.server.stores.interface import AccountStore, NewUser
+from syncauth.server.stores.thread import StoreThread
+from syncauth.server.team.extensions import Extensions
+from syncauth.server.team.runner import Runner
+
+API_KEY: Final = "api-key"
+CUSTOM_TOKEN: Final = "custom-token"  # noqa: S105 - the provider's name in App Services
+CUSTOM_FUNCTION: Final = "custom-function"
+LONGEST_ID: Final = 255
+
+
+class Logins:
+    """The providers beside passwords and anonymous users. Its methods run on the event loop."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        store: AccountStore,
+        thread: StoreThread,
+        sessions: Sessions,
+        foreign: ForeignTokens,
+        runner: Runner,
+        extensions: Extensions,
+        clock: Clock,
+    ) -> None:
+        """Take the parts; all calls to `store` are made in `thread`."""
+        self._config = config
+        self._store = store
+        self._thread = thread
+        self._sessions = sessions
+        self._foreign = foreign
+        self._runner = runner
+        self._custom_login = extensions.custom_login
+        self._clock = clock
+        limits = config.limits
+        self._pace = RateLimit(burst=limits.login_burst, per_minute=limits.logins_per_minute)
+
+    async def log_in_with_key(self, key: Secret, options: ClientOptions) -> LoggedIn | Denied:
+        """Open a session for the owner of an API key."""
+        if not self._config.login.api_key:
+            return answers.provider_off(API_KEY)
+        if wait := self._take(API_KEY, options):
+            return answers.too_many(wait)
+        record = await self._thread.run(self._store.find_api_key, token_hash(key))
+        if record is None:
+            return answers.INVALID_API_KEY
+        self._give_back(API_KEY, options)
+        if options.link is not None:
+            own = record.user_id == options.link.user_id
+            return await self._sessions.linked(options.link) if own else answers.IDENTITY_TAKEN
+        life = self._config.lifetimes.refresh_seconds
+        return await self._sessions.open(record, API_KEY, life, options)
+
+    async def log_in_with_token(self, token: Secret, options: ClientOptions) -> LoggedIn | Denied:
+        """Open a session for whom another issuer's token names; the first time makes the user."""
+        if not self._foreign:
+            return answers.provider_off(CUSTOM_TOKEN)
+        if wait := self._take(CUSTOM_TOKEN, options):
+            return answers.too_many(wait)
+        found = await self._foreign.verify(token, wall=self._clock.wall(), now=self._clock.now())
+        if isinstance(found, str):
+            return answers.refused(found)
+        self._give_back(CUSTOM_TOKEN, options)
+        name = msgspec.json.encode([found.issuer, found.subject]).decode()
+        return await self._admit(CUSTOM_TOKEN, name, found.data, options)
+
+    async def log_in_with_function(
+        self, payload: dict[str, Any], options: ClientOptions
+    ) -> LoggedIn | Denied:
+        """Open a session for the id that the team's function gives for the payload."""
+        if self._custom_login is None:
+            return answers.provider_off(CUSTOM_FUNCTION)
+        if wait := self._take(CUSTOM_FUNCTION, options):
+            return answers.too_many(wait)
+        try:
+            answer = await self._runner.call(self._custom_login, payload)
+        except ServerBusy as busy:
+            return answers.too_many(busy.retry_after or 1)
+        except WaitTimedOut:
+            return answers.too_many(1)
+        except FunctionError as error:
+            return answers.refused(error.what)
+        data: dict[str, Any] = {}
+        if isinstance(answer, Mapping):
+            data = {key: value for key, value in answer.items() if key != "id"}
+            answer = answer.get("id")
+        if not isinstance(answer, str) or not 0 < len(answer) <= LONGEST_ID:
+            return answers.refused("invalid credentials")
+        self._give_back(CUSTOM_FUNCTION, options)
+        return await self._admit(CUSTOM_FUNCTION, answer, data, options)
+
+    async def _admit(
+        self, provider: str, name: str, data: dict[str, Any], options: ClientOptions
+    ) -> LoggedIn | Denied:
+        user = NewUser(
+            user_id=self._sessions.new_id(),
+            identity_id=self._sessions.new_id(),
+            provider_type=provider,
+            provider_id=name,
+            password_hash=None,
+            data=data,
+        )
+        if options.link is not None:
+            return await self._sessions.link(options.link, user)
+        if not self._sessions.admits(options):
+            return answers.ROTATION_REQUIRED
+        record = await self._thread.run(self._store.admit, user, self._clock.wall())
+        life = self._config.lifetimes.refresh_seconds
+        return await self._sessions.open(record, provider, life, options)
+
+    def _take(self, provider: str, options: ClientOptions) -> float:
+        return self._pace.take((provider, options.address), self._clock.now())
+
+    def _give_back(self, provider: str, options: ClientOptions) -> None:
+        self._pace.give_back((provider, options.address), self._clock.now())

@@ -1,0 +1,207 @@
+"""
+Runs the hub on the event loop: hands over its inputs and carries out its effects.
+
+Calls of the store go to the store thread in the order in which they were asked for, and their
+answers come back in that order. This module decides nothing, and must never log a value of a row
+or a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from syncauth.interfaces import Clock, Randomness
+from syncauth.sansio.messages import Limits, ServerMessage
+from syncauth.server.accounts.issuer import Claims, Issuer
+from syncauth.server.hub import inputs
+from syncauth.server.hub.calls import StoreCalls
+from syncauth.server.hub.effects import (
+    CheckSessions,
+    Close,
+    PushBatch,
+    Send,
+    StoreCall,
+    VerifyToken,
+)
+from syncauth.server.hub.hub import Hub
+from syncauth.server.settings.config import ServerLimits
+from syncauth.server.stores.interface import AccountStore
+from syncauth.server.stores.rows_interface import RowStore
+from syncauth.server.stores.thread import StoreThread
+
+LOGGER: Final = logging.getLogger("syncauth.server.hub.hub")
+
+LONGEST_SLEEP: Final = 1.0
+"""The wall clock may jump: whoever sleeps by it looks at it again this often."""
+
+DEVICE_BYTES: Final = 8
+
+
+class Outlet(Protocol):
+    """Where messages for one socket go; neither method waits."""
+
+    def send(self, message: ServerMessage) -> None:
+        """Send in order."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what was sent; nothing is sent afterwards."""
+        ...
+
+
+class HubDriver:
+    """The hub of one process, running. All methods are called on the event loop."""
+
+    def __init__(
+        self,
+        limits: ServerLimits,
+        *,
+        rows: RowStore,
+        accounts: AccountStore,
+        thread: StoreThread,
+        issuer: Issuer,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        """Take the parts; `rows` and `accounts` are used in `thread` only."""
+        told = Limits(limits.batch_rows, limits.batch_bytes, limits.window)
+        self._hub = Hub(told, thread.run_blocking(lambda: rows.shapes))
+        self._calls = StoreCalls(rows, accounts)
+        self._thread = thread
+        self._issuer = issuer
+        self._clock = clock
+        self._randomness = randomness
+        self._outlets: dict[int, Outlet] = {}
+        self._opened = 0
+        self._waiting: deque[inputs.Input] = deque()
+        self._serving = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._ended = False
+
+    # --- sockets ---------------------------------------------------------------------------------
+
+    def open(self, outlet: Outlet, claims: Claims) -> int:
+        """Take in a socket that was accepted; returns its number, which is never used twice."""
+        self._opened += 1
+        self._outlets[self._opened] = outlet
+        self._empty.clear()
+        self.post(
+            inputs.SocketOpened(self._opened, claims.user_id, claims.session_id, claims.expires_at)
+        )
+        return self._opened
+
+    def closed(self, socket: int) -> None:
+        """Forget a socket that has ended."""
+        del self._outlets[socket]
+        self.post(inputs.SocketClosed(socket))
+        if not self._outlets:
+            self._empty.set()
+
+    def revoked(self, session_ids: Sequence[str]) -> None:
+        """Look at sessions that this process has just ended."""
+        self.post(inputs.SessionsRevoked(tuple(session_ids)))
+
+    async def drain(self, retry_after: float, within: float) -> None:
+        """Send all devices away, who may come back after `retry_after` seconds.
+
+        Returns when all sockets have ended, at the latest after `within` seconds.
+        """
+        self.post(inputs.DrainWanted(round(retry_after * 1000)))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), within)
+
+    def end(self) -> None:
+        """Do nothing from now on; to be called when the sockets have ended."""
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # --- the heart -------------------------------------------------------------------------------
+
+    def post(self, happening: inputs.Input) -> None:
+        """Let the hub serve an input, after those that came before it."""
+        if self._ended:
+            return
+        self._waiting.append(happening)
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            while self._waiting:
+                calls: list[StoreCall] = []
+                for effect in self._hub.take(self._waiting.popleft(), self._clock.wall()):
+                    if isinstance(effect, StoreCall):
+                        calls.append(effect)
+                    else:
+                        self._carry_out(effect)
+                if calls:
+                    self._call(calls)
+        finally:
+            self._serving = False
+        self._plan()
+
+    def _plan(self) -> None:
+        """Wake up when the hub wants it, or sooner: then it is asked again."""
+        deadline = self._hub.next_deadline()
+        if deadline is None:
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + min(max(0.0, deadline - self._clock.wall()), LONGEST_SLEEP)
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.post(inputs.DeadlineReached())
+
+    def _carry_out(self, effect: Send | Close | VerifyToken) -> None:
+        match effect:
+            case Send():
+                if effect.socket in self._outlets:
+                    self._outlets[effect.socket].send(effect.message)
+            case Close():
+                if effect.socket in self._outlets:
+                    self._outlets[effect.socket].close(effect.code, effect.reason)
+            case VerifyToken():
+                outcome = self._issuer.verify_access(effect.token, self._clock.wall())
+                self.post(inputs.TokenChecked(effect.socket, outcome))
+
+    # --- the store -------------------------------------------------------------------------------
+
+    def _call(self, calls: Sequence[StoreCall]) -> None:
+        """Have calls answered; those that go with a batch in one go, so that no answer comes between them."""
+        together = any(isinstance(call, PushBatch) for call in calls)
+        for group in [calls] if together else [[call] for call in calls]:
+            self._thread.start(functools.partial(self._answer_all, group), self._answered)
+
+    def _answer_all(self, calls: Sequence[StoreCall]) -> list[inputs.StoreAnswer]:
+        return [self._answer(call) for call in calls]
+
+    def _answer(self, call: StoreCall) -> inputs.StoreAnswer:
+        """Make a call, in the store thread; a failure is an answer, too."""
+        new_device = self._randomness.token(DEVICE_BYTES).hex()
+        try:
+            return self._calls.answer(call, new_device=new_device, now=self._clock.wall())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the hub waits for an answer
+            # Neither the message nor the values of the frames: both may hold what a row holds.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            LOGGER.error("%s failed: %s\n%s", type(call).__name__, type(error).__name__, where)  # noqa: TRY400
+        if isinstance(call, CheckSessions):
+            return inputs.SessionsChecked({})
+        return inputs.StoreFailed(call.socket)
+
+    def _answered(self, answers: Sequence[inputs.StoreAnswer]) -> None:
+        for answer in answers:
+            self.post(answer)

@@ -1,0 +1,141 @@
+"""
+The hub: everything the server decides about open sync sockets, as inputs and effects.
+
+A socket begins with `hello`, is welcomed when the store has taken the device in, and then pushes
+batches and is sent pages until it ends (`flow_rules`). Two sockets of one device exclude each
+other (`copy_rules`). The token and the session behind it
+are enforced on the open socket (`token_rules`). The hub must never do I/O, read a clock or
+await: `take` is the only way in, and what comes out is carried out by `driver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from syncauth.sansio.messages import Limits, TableShape
+from syncauth.server.hub import (
+    copy_rules as copies,
+    flow_rules as flow,
+    inputs,
+    token_rules as tokens,
+)
+from syncauth.server.hub.effects import CheckSessions, Effect
+from syncauth.server.hub.peer import Peer, TokenLife
+from syncauth.server.hub.roster import Roster
+from syncauth.server.hub.turn import Turn
+
+RECHECK_SECONDS: Final = 1.0
+"""How soon a session that another process ended is noticed."""
+
+
+class Hub:
+    """All sockets of one process."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        shapes: Sequence[TableShape],
+        *,
+        recheck_seconds: float = RECHECK_SECONDS,
+    ) -> None:
+        """Begin without sockets; `limits` and `shapes` are what `welcome` tells."""
+        self._recheck_seconds = recheck_seconds
+        self._limits = limits
+        self._shapes = tuple(shapes)
+        self._roster = Roster()
+        self._checks_out = 0
+        self._check_at = 0.0
+        self._retry_after: int | None = None  # set while draining
+
+    def take(self, happening: inputs.Input, now: float) -> list[Effect]:
+        """Let something happen, and return what is to be done about it, in this order.
+
+        `now` is wall-clock seconds by the server's clock.
+        """
+        turn = Turn(now, self._roster, self._limits, self._shapes)
+        # The wall clock may have been set back; the recheck does not wait for it to come again.
+        self._check_at = min(self._check_at, now + self._recheck_seconds)
+        match happening:
+            case inputs.SocketOpened():
+                self._opened(turn, happening)
+            case inputs.BatchJudged():
+                flow.judged(turn, happening)
+            case inputs.SessionsRevoked(session_ids):
+                self._check(turn, self._roster.sessions() & {*session_ids})
+            case inputs.SessionsChecked(statuses):
+                self._checks_out -= 1
+                tokens.sessions_checked(turn, statuses)
+            case inputs.DeadlineReached():
+                tokens.serve_deadlines(turn)
+                self._recheck(turn)
+            case inputs.DrainWanted(retry_after):
+                self._retry_after = retry_after
+                for each in self._roster.everybody():
+                    self._send_away(turn, each)
+            case _:
+                peer = self._roster.get(happening.socket)
+                if peer is not None:  # else it concerns a socket that has ended
+                    _of_socket(turn, peer, happening)
+        return turn.effects
+
+    def next_deadline(self) -> float | None:
+        """Return the wall-clock second at which `DeadlineReached` is to come; None for never."""
+        first = self._roster.next_deadline()
+        if first is None or self._checks_out or not len(self._roster):
+            return first
+        return min(first, self._check_at)
+
+    def _opened(self, turn: Turn, happening: inputs.SocketOpened) -> None:
+        if not len(self._roster):
+            self._check_at = turn.now + self._recheck_seconds
+        peer = Peer(
+            happening.socket,
+            happening.user_id,
+            happening.session_id,
+            token=TokenLife.taken(happening.expires_at, turn.now),
+            opened_at=turn.now,
+        )
+        self._roster.add(peer)
+        if self._retry_after is not None:
+            self._send_away(turn, peer)
+
+    def _send_away(self, turn: Turn, peer: Peer) -> None:
+        why = "the server is about to end and will be back"
+        turn.dismiss(peer, "server_restarting", why, retry_after=self._retry_after)
+
+    def _recheck(self, turn: Turn) -> None:
+        if turn.now >= self._check_at and not self._checks_out:
+            self._check(turn, self._roster.sessions())
+
+    def _check(self, turn: Turn, session_ids: Collection[str]) -> None:
+        """Ask what sessions are good for; the next regular time is a while from now."""
+        self._check_at = turn.now + self._recheck_seconds
+        if session_ids:
+            self._checks_out += 1
+            turn.do(CheckSessions(sorted(session_ids)))
+
+
+def _of_socket(turn: Turn, peer: Peer, happening: inputs.SocketInput) -> None:
+    """Serve what concerns one socket."""
+    match happening:
+        case inputs.MessageReceived():
+            flow.received(turn, peer, happening.message)
+        case inputs.FrameRefused():
+            turn.end(peer, happening.code, happening.why)
+        case inputs.SocketClosed():
+            turn.roster.remove(peer)
+            copies.is_gone(turn, peer)
+        case inputs.TokenChecked():
+            tokens.token_checked(turn, peer, happening.outcome)
+        case inputs.Greeted():
+            flow.greeted(turn, peer, happening.answer)
+        case inputs.PageRead():
+            flow.page_read(turn, peer, happening.answer)
+        case inputs.ResultsForgotten():
+            peer.forgetting = False
+            turn.do(peer.forget_results())
+        case inputs.PermissionsRead():
+            tokens.permissions_read(turn, peer, happening.partitions)
+        case inputs.StoreFailed():
+            turn.end(peer, "internal", "the server failed; come back later")

@@ -1,0 +1,162 @@
+"""
+The App Services compatible account API under `/api/client/v2.0`, and `/healthz`, as routes.
+
+Routes read a request, call a service and write its answer; they decide nothing. As in App Services, `auth/session`,
+`auth/profile`, `auth/delete` and `auth/api_keys` do not stand under `app/{id}`. The routes of logins, email addresses,
+API keys and functions have modules of their own and are gathered here. This module must never log, and never answer
+with a Content-Type suffix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from syncauth.server.accounts.answers import Denied
+from syncauth.server.accounts.issuer import domain_id
+from syncauth.server.routes.api_keys import ApiKeyRoutes
+from syncauth.server.routes.emails import EmailRoutes
+from syncauth.server.routes.exchange import (
+    Endpoint,
+    answer_denied,
+    answer_empty,
+    answer_failure,
+    answer_http_error,
+    answer_json,
+    bearer,
+    life,
+    read_json,
+)
+from syncauth.server.routes.functions import FunctionRoutes
+from syncauth.server.routes.logins import LoginRoutes
+from syncauth.server.services import Services
+from syncauth.server.settings.config import ServerConfig
+
+BASE: Final = "/api/client/v2.0"
+
+ERROR_HANDLERS: Final[Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
+    HTTPException: answer_http_error,
+    Exception: answer_failure,
+}
+"""For the application that mounts these routes: its own refusals in the same JSON."""
+
+
+class _Refresh(msgspec.Struct, frozen=True):
+    refresh_id: str | None = None
+
+
+class AuthApi:
+    """The routes of one app."""
+
+    def __init__(self, config: ServerConfig, services: Services) -> None:
+        """Take the services that decide."""
+        self._config = config
+        self._services = services
+        self._limit = config.limits.http_body_bytes
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes, for `Starlette(routes=…, exception_handlers=ERROR_HANDLERS)`."""
+        app = f"{BASE}/app/{{app_id}}"
+        provider = f"{app}/auth/providers"
+        parts, limit = self._services, self._limit
+        logins = LoginRoutes(parts.accounts, parts.logins, parts.sessions, limit)
+        functions = FunctionRoutes(
+            parts.sessions, parts.functions, parts.clock, self._config.limits.function_bytes
+        )
+        return [
+            Route(f"{app}/location", self._of_app(self._location), methods=["GET"]),
+            *logins.routes(provider, self._of_app),
+            *EmailRoutes(parts.accounts, parts.emails, limit).routes(provider, self._of_app),
+            *functions.routes(app, self._of_app),
+            Route(f"{BASE}/auth/session", self._refresh, methods=["POST"]),
+            Route(f"{BASE}/auth/session", self._log_out, methods=["DELETE"]),
+            Route(f"{BASE}/auth/profile", self._profile, methods=["GET"]),
+            Route(f"{BASE}/auth/delete", self._remove_user, methods=["DELETE"]),
+            *ApiKeyRoutes(parts.api_keys, limit).routes(BASE),
+            Route("/healthz", self._health, methods=["GET"]),
+        ]
+
+    def _of_app(self, answer: Endpoint) -> Endpoint:
+        """Let only requests through that name this app."""
+
+        async def check(request: Request) -> Response:
+            if request.path_params["app_id"] != self._config.app_id:
+                text = "cannot find app using the client app id of the request"
+                return answer_denied(Denied(404, "AppNotFound", text))
+            return await answer(request)
+
+        return check
+
+    async def _health(self, _request: Request) -> Response:
+        """Answer 200 if the store can be read; if not, fail with 500 like every call."""
+        await self._services.accounts.check_store()
+        return answer_json(200, {"status": "ok"})
+
+    async def _location(self, request: Request) -> Response:
+        """Name this server as the client reached it: by the Host header (RFC 9110 section 7.2)."""
+        secure = request.url.scheme == "https"
+        place = request.headers.get("host", "")
+        body = {
+            "deployment_model": "LOCAL",
+            "location": "local",
+            "hostname": f"{'https' if secure else 'http'}://{place}",
+            "ws_hostname": f"{'wss' if secure else 'ws'}://{place}",
+        }
+        return answer_json(200, body)
+
+    async def _refresh(self, request: Request) -> Response:
+        token = bearer(request)
+        if isinstance(token, Denied):
+            return answer_denied(token)
+        body = await read_json(request, _Refresh, limit=self._limit, empty=_Refresh())
+        if isinstance(body, Denied):
+            return answer_denied(body)
+        answer = await self._services.sessions.refresh(token, body.refresh_id)
+        if isinstance(answer, Denied):
+            return answer_denied(answer)
+        content: dict[str, Any] = {"access_token": answer.access.text.reveal()}
+        if answer.refresh is not None:
+            content["refresh_token"] = answer.refresh.text.reveal()
+        return answer_json(201, content | life(answer.life_ms))
+
+    async def _log_out(self, request: Request) -> Response:
+        token = bearer(request)
+        denied = (
+            token if isinstance(token, Denied) else await self._services.sessions.log_out(token)
+        )
+        return answer_denied(denied) if denied else answer_empty(204)
+
+    async def _profile(self, request: Request) -> Response:
+        token = bearer(request)
+        user = token if isinstance(token, Denied) else await self._services.accounts.profile(token)
+        if isinstance(user, Denied):
+            return answer_denied(user)
+        identities = [
+            {
+                "id": identity.identity_id,
+                "provider_type": identity.provider_type,
+                "provider_id": domain_id(identity.provider_type),
+            }
+            for identity in user.identities
+        ]
+        body = {
+            "user_id": user.user_id,
+            "domain_id": domain_id(self._config.app_id),
+            "identities": identities,
+            "data": user.data,
+            "type": "normal",
+        }
+        return answer_json(200, body)
+
+    async def _remove_user(self, request: Request) -> Response:
+        token = bearer(request)
+        denied = (
+            token if isinstance(token, Denied) else await self._services.accounts.remove_user(token)
+        )
+        return answer_denied(denied) if denied else answer_empty(204)

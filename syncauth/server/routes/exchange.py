@@ -1,0 +1,114 @@
+"""
+HTTP in the manner of App Services: bounded bodies, bearer tokens, answers and errors.
+
+Existing clients are strict about three things: JSON is exactly `application/json`, an empty body
+carries no Content-Type, and every error is `{"error", "error_code", "link"}`. This module must
+never know what a route means, and never put anything of a request into a log or an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import Response
+
+from syncauth.models import Secret
+from syncauth.server.accounts.answers import Denied, bad_request
+
+T = TypeVar("T")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Guard = Callable[[Endpoint], Endpoint]
+"""Wraps an endpoint so that only some requests come through."""
+
+NO_TOKEN = Denied(401, "InvalidSession", "invalid session: no bearer token")
+TOO_BIG = Denied(413, "RequestTooLarge", "the request body is too large")
+
+
+def answer_json(status: int, body: Any) -> Response:
+    """Answer with JSON that no cache may keep (RFC 6749 section 5.1)."""
+    return Response(
+        msgspec.json.encode(body),
+        status,
+        headers={"Cache-Control": "no-store"},
+        media_type="application/json",
+    )
+
+
+def answer_empty(status: int) -> Response:
+    """Answer without a body and without a Content-Type."""
+    return Response(None, status)
+
+
+def answer_denied(denied: Denied) -> Response:
+    """Answer with the error JSON of App Services; ours adds `reason` and Retry-After."""
+    body = {"error": denied.text, "error_code": denied.code, "link": ""}
+    if denied.reason is not None:
+        body["reason"] = denied.reason
+    response = answer_json(denied.status, body)
+    if denied.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(denied.retry_after)))
+    return response
+
+
+def bearer(request: HTTPConnection) -> Secret | Denied:
+    """Read the token of `Authorization: Bearer …` (RFC 6750 section 2.1)."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        return NO_TOKEN
+    return Secret(token.strip())
+
+
+async def read_json(
+    request: Request, shape: type[T], *, limit: int, empty: T | None = None
+) -> T | Denied:
+    """Read a JSON body of at most `limit` bytes into `shape`, whatever its Content-Type says.
+
+    An empty body gives `empty` if there is one. Too large is 413, unreadable 400. The reading ends
+    as soon as the limit is passed: what Content-Length promises is not believed.
+    """
+    body = b""
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                return TOO_BIG
+    except ClientDisconnect:
+        return bad_request("the request body ended early")
+    if not body and empty is not None:
+        return empty
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        # The error names fields and types, never a value.
+        return bad_request(f"the request body is not as expected: {error}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bad_request("the request body is not JSON")
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from, for limits."""
+    return request.client.host if request.client else "unknown"
+
+
+def life(life_ms: int) -> dict[str, int]:
+    """Tell the access token's life: in ms, and in seconds as OAuth does (RFC 6749 section 5.1)."""
+    return {"life_ms": life_ms, "expires_in": life_ms // 1000}
+
+
+async def answer_http_error(_request: Request, error: Exception) -> Response:
+    """Answer what Starlette refuses by itself (404, 405, …) in the same JSON."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    codes = {404: ("NotFound", "page not found"), 405: ("MethodNotAllowed", "method not allowed")}
+    code, text = codes.get(status, ("BadRequest", "the request cannot be served"))
+    return answer_denied(Denied(status, code, text))
+
+
+async def answer_failure(_request: Request, _error: Exception) -> Response:
+    """Answer a failure of the server itself; what failed stands in the log only."""
+    return answer_denied(Denied(500, "InternalServerError", "internal server error"))

@@ -1,0 +1,174 @@
+"""
+The logins of all providers over HTTP, and `?link=true`, under `auth/providers`.
+
+A login ignores a token that a client carries along; a link needs the access token of whom it links to. This module
+must never log, and no body of a login has a `repr` that shows what it holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from syncauth import ejson
+from syncauth.errors import InvalidDocument
+from syncauth.models import Secret
+from syncauth.server.accounts.accounts import Accounts
+from syncauth.server.accounts.answers import Denied, LoggedIn, bad_request, provider_off
+from syncauth.server.accounts.issuer import Claims
+from syncauth.server.accounts.logins import Logins
+from syncauth.server.accounts.sessions import ClientOptions, Sessions
+from syncauth.server.routes.exchange import (
+    Guard,
+    address_of,
+    answer_denied,
+    answer_json,
+    bearer,
+    life,
+    read_json,
+)
+
+
+class _Options(msgspec.Struct, frozen=True):
+    device: dict[str, Any] | None = None
+    rotate: bool = False
+
+
+class _Anonymous(msgspec.Struct, frozen=True):
+    options: _Options = _Options()
+
+
+class _EmailPassword(msgspec.Struct, frozen=True):
+    username: str
+    password: str
+    options: _Options = _Options()
+
+    def __repr__(self) -> str:
+        return "_EmailPassword(…)"
+
+
+class _Key(msgspec.Struct, frozen=True):
+    key: str
+    options: _Options = _Options()
+
+    def __repr__(self) -> str:
+        return "_Key(…)"
+
+
+class _Token(msgspec.Struct, frozen=True):
+    token: str
+    options: _Options = _Options()
+
+    def __repr__(self) -> str:
+        return "_Token(…)"
+
+
+class LoginRoutes:
+    """The routes of logins."""
+
+    def __init__(self, accounts: Accounts, logins: Logins, sessions: Sessions, limit: int) -> None:
+        """Take the services, and how many bytes a body may have."""
+        self._accounts = accounts
+        self._logins = logins
+        self._sessions = sessions
+        self._limit = limit
+
+    def routes(self, provider: str, of_app: Guard) -> list[BaseRoute]:
+        """Return the routes under `provider`, each behind `of_app`."""
+        calls = {
+            "anon-user": self._anonymous,
+            "local-userpass": self._password,
+            "api-key": self._key,
+            "custom-token": self._token,
+            "custom-function": self._function,
+        }
+        routes: list[BaseRoute] = [
+            Route(f"{provider}/{name}/login", of_app(call), methods=["POST"])
+            for name, call in calls.items()
+        ]
+        return [*routes, Route(f"{provider}/{{name}}/login", of_app(_unknown), methods=["POST"])]
+
+    async def _anonymous(self, request: Request) -> Response:
+        body = await read_json(request, _Anonymous, limit=self._limit, empty=_Anonymous())
+        options = await self._options(request, body)
+        if isinstance(options, Denied):
+            return answer_denied(options)
+        return _answer(await self._accounts.log_in_anonymously(options))
+
+    async def _password(self, request: Request) -> Response:
+        body = await read_json(request, _EmailPassword, limit=self._limit)
+        options = await self._options(request, body)
+        if isinstance(body, Denied) or isinstance(options, Denied):
+            return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
+        password = Secret(body.password)
+        return _answer(await self._accounts.log_in_with_password(body.username, password, options))
+
+    async def _key(self, request: Request) -> Response:
+        body = await read_json(request, _Key, limit=self._limit)
+        options = await self._options(request, body)
+        if isinstance(body, Denied) or isinstance(options, Denied):
+            return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
+        return _answer(await self._logins.log_in_with_key(Secret(body.key), options))
+
+    async def _token(self, request: Request) -> Response:
+        body = await read_json(request, _Token, limit=self._limit)
+        options = await self._options(request, body)
+        if isinstance(body, Denied) or isinstance(options, Denied):
+            return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
+        return _answer(await self._logins.log_in_with_token(Secret(body.token), options))
+
+    async def _function(self, request: Request) -> Response:
+        body = await read_json(request, dict[str, Any], limit=self._limit)
+        if isinstance(body, Denied):
+            return answer_denied(body)
+        try:
+            said = msgspec.convert({"options": body.pop("options", {})}, _Anonymous)
+            payload = ejson.decode(body)
+        except (msgspec.ValidationError, InvalidDocument) as error:
+            return answer_denied(bad_request(f"the request body is not as expected: {error}"))
+        options = await self._options(request, said)
+        if isinstance(options, Denied):
+            return answer_denied(options)
+        return _answer(await self._logins.log_in_with_function(payload, options))
+
+    async def _options(
+        self, request: Request, body: _Anonymous | _EmailPassword | _Key | _Token | Denied
+    ) -> ClientOptions | Denied:
+        """Read what every login says, and for a link check who asks, before anything is tried."""
+        if isinstance(body, Denied):
+            return body
+        link: Claims | None = None
+        if request.query_params.get("link") == "true":
+            token = bearer(request)
+            if isinstance(token, Denied):
+                # Not InvalidSession: a client that has no token would come again without end.
+                return bad_request("linking needs the access token of the user")
+            claims = await self._sessions.check_access(token)
+            if isinstance(claims, Denied):
+                return claims
+            link = claims
+        wanted = (body.options.device or {}).get("deviceId")
+        device_id = wanted if isinstance(wanted, str) else None
+        return ClientOptions(address_of(request), device_id, body.options.rotate, link)
+
+
+async def _unknown(request: Request) -> Response:
+    """Tell of a provider that this server does not know, such as oauth2-google."""
+    return answer_denied(provider_off(request.path_params["name"][:100]))
+
+
+def _answer(login: LoggedIn | Denied) -> Response:
+    if isinstance(login, Denied):
+        return answer_denied(login)
+    body: dict[str, Any] = {
+        "access_token": login.access.text.reveal(),
+        "user_id": login.user_id,
+        "device_id": login.device_id,
+    }
+    if login.refresh is not None:
+        body["refresh_token"] = login.refresh.text.reveal()
+    return answer_json(200, body | life(login.life_ms))

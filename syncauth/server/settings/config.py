@@ -1,0 +1,297 @@
+"""
+`syncauth.toml`: all settings of a server, read and checked as a whole before anything starts.
+
+Every refusal is an `InvalidConfig` that names the setting. An unknown setting is refused, because a
+misspelt one would silently have no effect. This module must never open the schema file as a
+database nor run the rules.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from syncauth.errors import InvalidConfig
+from syncauth.server.settings.login import (
+    EmailSettings,
+    Hooks,
+    MailSettings,
+    TokenIssuer,
+    read_email,
+    read_functions,
+    read_hooks,
+    read_issuers,
+    read_mail,
+)
+from syncauth.server.settings.section import Section, refusal
+
+MINUTE: Final = 60
+DAY: Final = 24 * 3600
+YEARS_5: Final = 5 * 365 * DAY
+ANONYMOUS_LIFE: Final = 18_250 * DAY
+"""App Services gives anonymous users this life, since they cannot log in again to the same user."""
+
+SHORTEST_ACCESS: Final = 2
+"""Clients flap below this life, so that not even test mode goes there."""
+
+PasswordCost = Literal["owasp", "low"]
+PartitionMode = Literal["user", "column"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Lives of tokens in seconds; a refresh token's is counted from login."""
+
+    access_seconds: int = 30 * MINUTE
+    refresh_seconds: int = 60 * DAY
+    anonymous_refresh_seconds: int = ANONYMOUS_LIFE
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTable:
+    """A table of the schema file that devices may synchronise.
+
+    The schema file must give the table the partition column, and a primary key that begins with it,
+    followed by the client's own key columns. In mode "user" the column exists at the server only
+    and holds `user:<id>`; in mode "column" it is also a column of the client's table and names the
+    row's partition.
+    """
+
+    name: str
+    partition_column: str = "_partition"
+    partition: PartitionMode = "user"
+    counters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """SQL over `:user_id` that gives the names of the partitions that a user may read and write.
+
+    None means the user's own partition, `user:<id>`, and nothing else.
+    """
+
+    read: str | None = None
+    write: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What one client may ask for; a burst is how many calls are free of the pace per minute."""
+
+    batch_rows: int = 10_000
+    batch_bytes: int = 4_000_000
+    window: int = 4
+    http_body_bytes: int = 64_000
+    login_burst: int = 30
+    logins_per_minute: int = 30
+    register_burst: int = 300
+    registrations_per_minute: int = 60
+    function_slots: int = 8
+    function_seconds: int = 10
+    function_bytes: int = 1_000_000
+    function_streams: int = 100
+    api_keys: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSettings:
+    """Which logins there are.
+
+    `non_rotating_sessions` admits App Services clients, which ignore a new refresh token.
+    `password_cost` "low" makes hashing cheap and is for test mode only.
+    """
+
+    anonymous: bool = True
+    email_password: bool = True
+    api_key: bool = True
+    non_rotating_sessions: bool = True
+    password_cost: PasswordCost = "owasp"  # noqa: S105 - how dear hashing is
+
+
+@dataclass(frozen=True, slots=True)
+class CustomDataSettings:
+    """SQL over `:user_id` that gives the custom data of a user, one row, in its access tokens."""
+
+    query: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """One server's settings, checked."""
+
+    app_id: str
+    schema: Path
+    test_mode: bool = False
+    lifetimes: Lifetimes = Lifetimes()
+    tables: tuple[ServedTable, ...] = ()
+    rules: Rules = Rules()
+    limits: ServerLimits = ServerLimits()
+    login: LoginSettings = LoginSettings()
+    email: EmailSettings = field(default_factory=EmailSettings)
+    mail: MailSettings = field(default_factory=MailSettings)
+    issuers: tuple[TokenIssuer, ...] = ()
+    hooks: Hooks = field(default_factory=Hooks)
+    functions: Mapping[str, str] = field(default_factory=dict)
+    custom_data: CustomDataSettings = CustomDataSettings()
+
+
+def read_config(path: Path) -> ServerConfig:
+    """Read and check a `syncauth.toml`; `server.schema` is relative to the file's folder.
+
+    Raises:
+        InvalidConfig: the file cannot be read, is not TOML, or a setting is missing, unknown, of
+        the wrong
+            type or out of its range; `setting` names it as `section.name`.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        what = f"the configuration file {path} cannot be read"
+        remedy = "Give the path of a syncauth.toml with --config"
+        raise InvalidConfig(what, setting="--config", why=str(error), remedy=remedy) from error
+    return parse_config(document, folder=path.parent)
+
+
+def parse_config(document: dict[str, Any], *, folder: Path) -> ServerConfig:
+    """Check a document as `tomllib` read it; `folder` is what `server.schema` is relative to."""
+    whole = dict(document)
+    if "server" not in whole:
+        raise refusal("server", "the section is missing", "Add [server] with app_id and schema")
+    server = Section("server", whole.pop("server"))
+    test_mode = server.flag("test_mode", default=False)
+    app_id = _app_id(server)
+    schema = _schema(server, folder)
+    server.finish()
+    config = ServerConfig(
+        app_id=app_id,
+        schema=schema,
+        test_mode=test_mode,
+        lifetimes=_lifetimes(Section("lifetimes", whole.pop("lifetimes", {})), test_mode=test_mode),
+        tables=_tables(Section("tables", whole.pop("tables", {}))),
+        rules=_rules(Section("rules", whole.pop("rules", {}))),
+        limits=_limits(Section("limits", whole.pop("limits", {}))),
+        login=_login(Section("login", whole.pop("login", {})), test_mode=test_mode),
+        email=read_email(Section("email", whole.pop("email", {}))),
+        mail=read_mail(Section("mail", whole.pop("mail", {})), test_mode=test_mode),
+        issuers=read_issuers(Section("issuers", whole.pop("issuers", {})), folder),
+        hooks=read_hooks(Section("hooks", whole.pop("hooks", {}))),
+        functions=read_functions(Section("functions", whole.pop("functions", {}))),
+        custom_data=_custom_data(Section("custom_data", whole.pop("custom_data", {}))),
+    )
+    Section("", whole).finish()
+    return config
+
+
+def _app_id(server: Section) -> str:
+    app_id = server.text("app_id")
+    if not all(
+        character.isascii() and (character.isalnum() or character in "-_.") for character in app_id
+    ):
+        remedy = "It stands in URLs: use letters, digits, - _ and . only"
+        raise refusal("server.app_id", f"it is {app_id!r}", remedy)
+    return app_id
+
+
+def _schema(server: Section, folder: Path) -> Path:
+    schema = folder / server.text("schema")
+    if not schema.is_file():
+        remedy = "Give the path of an SQL file, relative to the folder of the configuration file"
+        raise refusal("server.schema", f"there is no file {schema}", remedy)
+    return schema
+
+
+def _lifetimes(section: Section, *, test_mode: bool) -> Lifetimes:
+    shortest_access = SHORTEST_ACCESS if test_mode else MINUTE
+    shortest_refresh = SHORTEST_ACCESS if test_mode else 30 * MINUTE
+    standard = Lifetimes()
+    lifetimes = Lifetimes(
+        access_seconds=section.integer(
+            "access_seconds", standard.access_seconds, low=shortest_access, high=DAY
+        ),
+        refresh_seconds=section.integer(
+            "refresh_seconds", standard.refresh_seconds, low=shortest_refresh, high=YEARS_5
+        ),
+        anonymous_refresh_seconds=section.integer(
+            "anonymous_refresh_seconds", ANONYMOUS_LIFE, low=shortest_refresh, high=ANONYMOUS_LIFE
+        ),
+    )
+    section.finish()
+    return lifetimes
+
+
+def _tables(section: Section) -> tuple[ServedTable, ...]:
+    tables: list[ServedTable] = []
+    for table in section.subsections():
+        name = table.name.removeprefix("tables.")
+        if not name or name.lower().startswith(("_sync_", "sqlite_")):
+            raise refusal(table.name, "the name is reserved", "Rename the table")
+        if name.lower() in {other.name.lower() for other in tables}:
+            remedy = "SQLite does not distinguish upper from lower case: keep one of the two"
+            raise refusal(table.name, "the table stands here twice", remedy)
+        mode = table.choice("partition", ("user", "column"))
+        tables.append(
+            ServedTable(
+                name=name,
+                partition_column=table.text("partition_column", "_partition"),
+                partition=cast("PartitionMode", mode),
+                counters=table.texts("counters"),
+            )
+        )
+        table.finish()
+    return tuple(tables)
+
+
+def _rules(section: Section) -> Rules:
+    rules = Rules(read=section.optional_text("read"), write=section.optional_text("write"))
+    section.finish()
+    return rules
+
+
+def _custom_data(section: Section) -> CustomDataSettings:
+    custom_data = CustomDataSettings(query=section.optional_text("query"))
+    section.finish()
+    return custom_data
+
+
+def _limits(section: Section) -> ServerLimits:
+    standard = ServerLimits()
+    ranges = {
+        "batch_rows": (1, 1_000_000),
+        "batch_bytes": (1_000, 64_000_000),
+        "window": (1, 64),
+        "http_body_bytes": (1_000, 10_000_000),
+        "login_burst": (1, 1_000_000),
+        "logins_per_minute": (1, 1_000_000),
+        "register_burst": (1, 1_000_000),
+        "registrations_per_minute": (1, 1_000_000),
+        "function_slots": (1, 1_000),
+        "function_seconds": (1, 3_600),
+        "function_bytes": (1_000, 64_000_000),
+        "function_streams": (1, 100_000),
+        "api_keys": (1, 1_000),
+    }
+    limits = {
+        name: section.integer(name, getattr(standard, name), low=low, high=high)
+        for name, (low, high) in ranges.items()
+    }
+    section.finish()
+    return ServerLimits(**limits)
+
+
+def _login(section: Section, *, test_mode: bool) -> LoginSettings:
+    cost = section.choice("password_cost", ("owasp", "low"))
+    if cost == "low" and not test_mode:
+        remedy = "Remove it, or set server.test_mode = true on a server that holds no real accounts"
+        raise refusal("login.password_cost", '"low" is for test mode only', remedy)
+    login = LoginSettings(
+        anonymous=section.flag("anonymous", default=True),
+        email_password=section.flag("email_password", default=True),
+        api_key=section.flag("api_key", default=True),
+        non_rotating_sessions=section.flag("non_rotating_sessions", default=True),
+        password_cost=cast("PasswordCost", cost),
+    )
+    section.finish()
+    return login

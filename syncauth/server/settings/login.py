@@ -1,0 +1,202 @@
+"""
+The settings of `syncauth.toml` about logins and what a team adds: its sections, read and checked.
+
+Secrets do not stand in the file: they are named by an environment variable or a file. This module must never import
+what the settings name, nor read a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, cast
+from urllib.parse import urlsplit
+
+from syncauth.server.settings.section import Section, refusal
+
+MINUTE: Final = 60
+DAY: Final = 24 * 3600
+
+Confirmation = Literal["automatic", "mail", "function"]
+Reset = Literal["off", "mail", "function"]
+MailSender = Literal["none", "console", "smtp"]
+SmtpTls = Literal["starttls", "tls", "none"]
+Algorithm = Literal["HS256", "RS256", "ES256"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmailSettings:
+    """How email addresses are confirmed and passwords reset.
+
+    `conceal_accounts` answers the registration of a known address like that of a new one.
+    """
+
+    confirmation: Confirmation = "automatic"
+    reset: Reset = "off"
+    confirm_url: str = ""
+    reset_url: str = ""
+    token_seconds: int = 1800
+    conceal_accounts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Who sends mail, and through which SMTP server."""
+
+    sender: MailSender = "none"
+    from_address: str = ""
+    smtp_host: str = "localhost"
+    smtp_port: int = 587
+    smtp_tls: SmtpTls = "starttls"
+    smtp_user: str = ""
+    smtp_password_env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """An issuer whose JWTs are accepted as custom tokens: its name, algorithm and key are fixed here.
+
+    Exactly one of `key_env`, `key_file` and `jwks_url` is given. `fields` maps claims to the user's data.
+    """
+
+    name: str
+    issuer: str
+    audience: tuple[str, ...]
+    algorithm: Algorithm
+    key_env: str = ""
+    key_file: Path | None = None
+    jwks_url: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Callables of the team as `"module:name"`."""
+
+    custom_login: str | None = None
+    custom_data: str | None = None
+    confirm: str | None = None
+    reset: str | None = None
+    mail: str | None = None
+
+
+def read_email(section: Section) -> EmailSettings:
+    """Read `[email]`."""
+    email = EmailSettings(
+        confirmation=cast(
+            "Confirmation", section.choice("confirmation", ("automatic", "mail", "function"))
+        ),
+        reset=cast("Reset", section.choice("reset", ("off", "mail", "function"))),
+        confirm_url=_url(section, "confirm_url"),
+        reset_url=_url(section, "reset_url"),
+        token_seconds=section.integer("token_seconds", 1800, low=MINUTE, high=7 * DAY),
+        conceal_accounts=section.flag("conceal_accounts", default=False),
+    )
+    section.finish()
+    for name, wanted, url in (
+        ("confirm_url", email.confirmation == "mail", email.confirm_url),
+        ("reset_url", email.reset == "mail", email.reset_url),
+    ):
+        if wanted and not url:
+            remedy = "Give the address of the page that passes token and tokenId on to the app"
+            raise refusal(f"email.{name}", "it is missing", remedy)
+    if email.conceal_accounts and email.confirmation != "mail":
+        why = "whoever can log in at once after the registration learns whether the account is new"
+        remedy = 'Set email.confirmation = "mail"'
+        raise refusal("email.conceal_accounts", why, remedy)
+    return email
+
+
+def read_mail(section: Section, *, test_mode: bool) -> MailSettings:
+    """Read `[mail]`."""
+    standard = MailSettings()
+    mail = MailSettings(
+        sender=cast("MailSender", section.choice("sender", ("none", "console", "smtp"))),
+        from_address=section.optional_text("from_address") or "",
+        smtp_host=section.text("smtp_host", standard.smtp_host),
+        smtp_port=section.integer("smtp_port", standard.smtp_port, low=1, high=65535),
+        smtp_tls=cast("SmtpTls", section.choice("smtp_tls", ("starttls", "tls", "none"))),
+        smtp_user=section.optional_text("smtp_user") or "",
+        smtp_password_env=section.optional_text("smtp_password_env") or "",
+    )
+    section.finish()
+    if mail.sender == "console" and not test_mode:
+        remedy = "Use it with server.test_mode = true only: it prints tokens"
+        raise refusal("mail.sender", 'it is "console"', remedy)
+    if mail.sender == "smtp" and not mail.from_address:
+        raise refusal("mail.from_address", "it is missing", "Give the address that mail comes from")
+    if mail.smtp_tls == "none" and mail.smtp_host not in {"localhost", "127.0.0.1", "::1"}:
+        why = "tokens and the password would travel in clear text"
+        raise refusal("mail.smtp_tls", why, 'Use "starttls" or "tls"')
+    return mail
+
+
+def read_issuers(section: Section, folder: Path) -> tuple[TokenIssuer, ...]:
+    """Read `[issuers.<name>]`, one for each issuer of custom tokens."""
+    issuers: list[TokenIssuer] = []
+    for each in section.subsections():
+        fields = Section(f"{each.name}.fields", each.table("fields"))
+        claims = tuple((claim, fields.text(claim)) for claim in fields.names())
+        file = each.optional_text("key_file")
+        issuer = TokenIssuer(
+            name=each.name,
+            issuer=each.text("issuer"),
+            audience=each.texts("audience"),
+            algorithm=cast("Algorithm", each.choice("algorithm", ("ES256", "RS256", "HS256"))),
+            key_env=each.optional_text("key_env") or "",
+            key_file=None if file is None else folder / file,
+            jwks_url=each.optional_text("jwks_url") or "",
+            fields=claims,
+        )
+        each.finish()
+        _check_issuer(issuer)
+        if any(other.issuer == issuer.issuer for other in issuers):
+            raise refusal(f"{each.name}.issuer", "it stands here twice", "Keep one of the two")
+        issuers.append(issuer)
+    return tuple(issuers)
+
+
+def read_hooks(section: Section) -> Hooks:
+    """Read `[hooks]`."""
+    hooks = Hooks(
+        custom_login=section.optional_text("custom_login"),
+        custom_data=section.optional_text("custom_data"),
+        confirm=section.optional_text("confirm"),
+        reset=section.optional_text("reset"),
+        mail=section.optional_text("mail"),
+    )
+    section.finish()
+    return hooks
+
+
+def read_functions(section: Section) -> Mapping[str, str]:
+    """Read `[functions]`: each setting is a function's name."""
+    return {name: section.text(name) for name in section.names()}
+
+
+def _check_issuer(issuer: TokenIssuer) -> None:
+    if not issuer.audience:
+        remedy = (
+            "Give the audience that the issuer writes for this app: tokens for others do not count"
+        )
+        raise refusal(f"{issuer.name}.audience", "it is missing", remedy)
+    if sum(map(bool, (issuer.key_env, issuer.key_file, issuer.jwks_url))) != 1:
+        remedy = "Give exactly one of key_env, key_file and jwks_url"
+        raise refusal(issuer.name, "its key is not clear", remedy)
+    if issuer.jwks_url:
+        place = urlsplit(issuer.jwks_url)
+        loopback = place.hostname in {"127.0.0.1", "::1", "localhost"}
+        if place.scheme != "https" and not (place.scheme == "http" and loopback):
+            why = "whoever stands in between could put keys in"
+            raise refusal(f"{issuer.name}.jwks_url", why, "Use https")
+        if issuer.algorithm == "HS256":
+            why = "a shared secret is not published"
+            raise refusal(f"{issuer.name}.jwks_url", why, "Use key_env or key_file for HS256")
+
+
+def _url(section: Section, name: str) -> str:
+    url = section.optional_text(name) or ""
+    if url and not urlsplit(url).scheme:
+        raise refusal(f"{section.name}.{name}", f"it is {url!r}", "Give a whole URL")
+    return url
