@@ -191,24 +191,30 @@ class SyncSocket(Protocol):
 
     async def aclose(self, code: int, reason: str) -> None:
         """Close with a code of RFC 6455 section 7.4, waiting a bounded time; idempotent."""
-        ...
 
 
 class ConnectionLost(Exception):
     """The socket has ended or could not be opened.
 
-    `code` is the WebSocket close code, or None; `status` the HTTP status of a refused upgrade, or
-    None; `kind` one of "closed", "handshake", "tls", "dns", "refused", "timeout", "network".
+    `kind` is one of "closed", "handshake", "tls", "dns", "refused", "timeout", "network"; `code` the close code,
+    `status` the HTTP status of a refused upgrade and `retry_after` the seconds it asked for, or None.
     """
 
     def __init__(
-        self, kind: str, *, code: int | None = None, status: int | None = None, why: str
+        self,
+        kind: str,
+        *,
+        code: int | None = None,
+        status: int | None = None,
+        why: str,
+        retry_after: float | None = None,
     ) -> None:
         """Keep what the engine judges by."""
         self.kind = kind
         self.code = code
         self.status = status
         self.why = why
+        self.retry_after = retry_after
         super().__init__(f"{kind}: {why}")
 
 

@@ -70,7 +70,9 @@ class SocketRun:
             lost = ConnectionLost("closed", code=PROTOCOL_ERROR, why=str(error))
         except SyncAuthError as error:
             lost = ConnectionLost("storage", why=str(error))
-        self._post(SocketLost(self._ticket, lost.kind, lost.code, lost.status, lost.why))
+        self._post(
+            SocketLost(self._ticket, lost.kind, lost.code, lost.status, lost.why, lost.retry_after)
+        )
 
     async def _until_closed(self) -> None:
         """Live until the engine wants the end, or the connection ends by itself."""

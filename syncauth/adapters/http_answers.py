@@ -7,19 +7,13 @@ put a body, a token or a password into a text: not even as the cause of an excep
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, TypeVar
 
 import msgspec
 
-LONGEST_PATIENCE_SECONDS: Final = 3600.0
-"""No Retry-After is believed beyond this: it may come from something in between."""
-
 JSON: Final = "application/json"
-_DELTA_DIGITS: Final = 9
 _Shape = TypeVar("_Shape")
 
 
@@ -93,24 +87,6 @@ class Malformed(Exception):
 
 
 # --- reading -------------------------------------------------------------------------------------
-
-
-def read_retry_after(text: str | None, wall: float) -> float | None:
-    """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3), or None.
-
-    `wall` is the wall clock against which a date is counted. What cannot be read counts as absent.
-    """
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text[:_DELTA_DIGITS]) if len(text) <= _DELTA_DIGITS else math.inf
-    else:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - wall
-        except (ValueError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_PATIENCE_SECONDS)
 
 
 def read_denial(answer: Answer) -> Denial | None:

@@ -26,7 +26,6 @@ from syncauth.adapters.http_answers import (
     NoLocation,
     Outcome,
     Silence,
-    read_retry_after,
 )
 from syncauth.adapters.http_judgement import is_doubtful
 from syncauth.adapters.http_location import API, Location, read_location
@@ -34,6 +33,7 @@ from syncauth.config import AppConfig
 from syncauth.errors import Closed
 from syncauth.interfaces import Clock
 from syncauth.models import Secret
+from syncauth.sansio.patience import read_retry_after
 
 LONGEST_ANSWER_BYTES: Final = 1_000_000
 CONNECTIONS: Final = 12

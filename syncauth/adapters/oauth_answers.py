@@ -7,10 +7,8 @@ put a body, a token or a password into a text: not even as the cause of an excep
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -20,9 +18,6 @@ from syncauth.errors import InvalidToken
 from syncauth.models import Secret, TokenPair
 from syncauth.sansio.tokens import claims_of
 
-LONGEST_PATIENCE_SECONDS: Final = 3600.0
-"""No Retry-After is believed beyond this: it may come from something in between."""
-
 LONGEST_LIFE_SECONDS: Final = 1e10
 """Three centuries."""
 
@@ -30,7 +25,6 @@ ASSUMED_LIFE_SECONDS: Final = 300.0
 """The life of an access token of which nothing is told: RFC 6749 section 5.1 only recommends it."""
 
 LONGEST_TEXT: Final = 200
-_DELTA_DIGITS: Final = 9
 _BEARER: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750 section 2.1
 _REFRESH: Final = re.compile(r"[\x20-\x7e]+")  # RFC 6749 appendix A.17
 _Shape = TypeVar("_Shape")
@@ -134,33 +128,6 @@ class Malformed(Exception):
 
 
 # --- reading -------------------------------------------------------------------------------------
-
-
-def read_date(text: str | None) -> float | None:
-    """Return the wall-clock seconds of an HTTP date (RFC 9110 section 5.6.7), or None."""
-    if text is None:
-        return None
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-def read_retry_after(text: str | None, sent_at: float | None) -> float | None:
-    """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3), or None.
-
-    A date is counted from `sent_at`, the sender's own clock, so that a wrong clock of this device
-    does not matter. What cannot be read counts as absent.
-    """
-    text = (text or "").strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text) if len(text) <= _DELTA_DIGITS else math.inf
-    else:
-        until = read_date(text)
-        if until is None or sent_at is None:
-            return None
-        seconds = until - sent_at
-    return min(max(seconds, 0.0), LONGEST_PATIENCE_SECONDS)
 
 
 def read_denial(answer: Answer) -> Denial | None:

@@ -17,9 +17,10 @@ from urllib.parse import quote_plus, urlencode
 
 import httpx
 
-from syncauth.adapters.oauth_answers import Answer, Outcome, Silence, read_date, read_retry_after
+from syncauth.adapters.oauth_answers import Answer, Outcome, Silence
 from syncauth.errors import Closed
 from syncauth.models import Secret
+from syncauth.sansio.patience import read_date, read_retry_after
 
 LONGEST_ANSWER_BYTES: Final = 1_000_000
 JSON: Final = "application/json"

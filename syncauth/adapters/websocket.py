@@ -31,6 +31,7 @@ from syncauth.errors import SyncAuthError
 from syncauth.interfaces import ConnectionLost
 from syncauth.models import Secret
 from syncauth.sansio.messages import SUBPROTOCOL
+from syncauth.sansio.patience import read_retry_after
 
 LONGEST_FRAME_BYTES: Final = 128 * 1024 * 1024
 """Twice the largest batch that a server can be set to take; more would only fill the memory."""
@@ -185,7 +186,8 @@ def _not_opened(error: InvalidHandshake | OSError | UnicodeError) -> ConnectionL
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         why = f"the upgrade was answered with HTTP {status}"
-        return ConnectionLost("handshake", status=status, why=why)
+        wait = read_retry_after(error.response.headers.get("Retry-After"), None)
+        return ConnectionLost("handshake", status=status, why=why, retry_after=wait)
     if isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError):
         return ConnectionLost("network", why="the connection broke during the upgrade")
     if isinstance(error, InvalidHandshake):

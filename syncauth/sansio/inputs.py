@@ -241,6 +241,7 @@ class SocketLost:
     code: int | None
     status: int | None
     why: str
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,8 @@ def lost(draft: Draft, answer: SocketLost) -> None:
         draft.change(online=draft.account.online and answer.kind == "closed")
     if verdict.action == "renew_token":
         _reject(draft, link.token)
-    _carry_out(draft, verdict, answer.why, link.retry_after)
+    patience = link.retry_after if answer.retry_after is None else answer.retry_after
+    _carry_out(draft, verdict, answer.why, patience)
 
 
 def _reject(draft: Draft, token: Secret) -> None:

@@ -18,6 +18,7 @@ from syncauth.server.accounts.foreign_tokens import ForeignTokens
 from syncauth.server.accounts.issuer import Issuer
 from syncauth.server.accounts.logins import Logins
 from syncauth.server.accounts.mail import Post, open_sender
+from syncauth.server.accounts.pace import Pace
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.accounts.sessions import Revoked, Sessions
 from syncauth.server.settings.config import ServerConfig
@@ -76,7 +77,8 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
     calls = Runner("functions", slots=limits.function_slots, seconds=limits.function_seconds)
     hooks = Runner("hooks", slots=limits.function_slots, seconds=limits.function_seconds)
     post = Post(open_sender(config.mail, extensions.mail))
-    sessions = _sessions(config, extensions, parts, hooks)
+    pace = Pace(limits, parts.clock)
+    sessions = _sessions(config, extensions, parts, pace, hooks)
     emails = Emails(
         config,
         store=parts.store,
@@ -86,6 +88,7 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
         post=post,
         runner=hooks,
         extensions=extensions,
+        pace=pace,
         clock=parts.clock,
         randomness=parts.randomness,
     )
@@ -98,10 +101,11 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
             sessions=sessions,
             emails=emails,
             passwords=parts.passwords,
+            pace=pace,
             clock=parts.clock,
         ),
         emails=emails,
-        logins=_logins(config, extensions, parts, sessions, hooks),
+        logins=_logins(config, extensions, parts, sessions, pace, hooks),
         api_keys=ApiKeys(
             config,
             store=parts.store,
@@ -118,7 +122,7 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
 
 
 def _sessions(
-    config: ServerConfig, extensions: Extensions, parts: Parts, hooks: Runner
+    config: ServerConfig, extensions: Extensions, parts: Parts, pace: Pace, hooks: Runner
 ) -> Sessions:
     custom_data = CustomData(
         function=extensions.custom_data, query=parts.query, runner=hooks, thread=parts.thread
@@ -130,6 +134,7 @@ def _sessions(
         issuer=parts.issuer,
         clock=parts.clock,
         randomness=parts.randomness,
+        pace=pace,
         on_revoked=parts.on_revoked,
         custom_data=custom_data,
     )
@@ -140,6 +145,7 @@ def _logins(
     extensions: Extensions,
     parts: Parts,
     sessions: Sessions,
+    pace: Pace,
     hooks: Runner,
 ) -> Logins:
     return Logins(
@@ -150,6 +156,7 @@ def _logins(
         foreign=ForeignTokens(config.issuers),
         runner=hooks,
         extensions=extensions,
+        pace=pace,
         clock=parts.clock,
     )
 

@@ -15,8 +15,8 @@ from syncauth.models import Secret
 from syncauth.server.accounts import answers
 from syncauth.server.accounts.answers import Denied, LoggedIn
 from syncauth.server.accounts.emails import Emails, password_fault
+from syncauth.server.accounts.pace import LONGEST_KEY, Pace
 from syncauth.server.accounts.passwords import Passwords
-from syncauth.server.accounts.rate_limit import RateLimit
 from syncauth.server.accounts.sessions import ClientOptions, Sessions
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.interface import AccountStore, LoginRecord, NewUser, UserRecord
@@ -24,7 +24,7 @@ from syncauth.server.stores.thread import StoreThread
 
 ANONYMOUS: Final = "anon-user"
 EMAIL_PASSWORD: Final = "local-userpass"  # noqa: S105 - the provider's name in App Services
-LONGEST_EMAIL: Final = 254
+LONGEST_EMAIL: Final = LONGEST_KEY
 
 
 class Accounts:
@@ -39,6 +39,7 @@ class Accounts:
         sessions: Sessions,
         emails: Emails,
         passwords: Passwords,
+        pace: Pace,
         clock: Clock,
     ) -> None:
         """Take the parts; all calls to `store` are made in `thread`."""
@@ -48,12 +49,8 @@ class Accounts:
         self._sessions = sessions
         self._emails = emails
         self._passwords = passwords
+        self._pace = pace
         self._clock = clock
-        limits = config.limits
-        self._logins = RateLimit(burst=limits.login_burst, per_minute=limits.logins_per_minute)
-        self._registrations = RateLimit(
-            burst=limits.register_burst, per_minute=limits.registrations_per_minute
-        )
 
     async def check_store(self) -> None:
         """Raise an exception if the store cannot be read."""
@@ -70,8 +67,8 @@ class Accounts:
             return answers.bad_request(f"email must have 1 to {LONGEST_EMAIL} printable characters")
         if fault := password_fault(password):
             return fault
-        if wait := self._registrations.take(address, self._clock.now()):
-            return answers.too_many(wait)
+        if slowed := self._pace.registration(address):
+            return slowed
         try:
             password_hash = await self._passwords.hash(password)
         except ServerBusy as busy:
@@ -95,10 +92,8 @@ class Accounts:
         """Open a session; unknown accounts and wrong passwords are answered alike."""
         if not self._config.login.email_password:
             return answers.provider_off(EMAIL_PASSWORD)
-        # Cut, so that long names cannot fill the memory; no account has a longer one.
-        key = (email[:LONGEST_EMAIL], options.address)
-        if wait := self._logins.take(key, self._clock.now()):
-            return answers.too_many(wait)
+        if slowed := self._pace.login(email, options.address):
+            return slowed
         record = await self._thread.run(self._store.find_login, EMAIL_PASSWORD, email)
         try:
             password_hash = record.password_hash if record else None
@@ -107,7 +102,7 @@ class Accounts:
             return answers.too_many(busy.retry_after or 1)
         if record is None or not right:
             return answers.WRONG_PASSWORD
-        self._logins.give_back(key, self._clock.now())
+        self._pace.proved(email, options.address)
         if not record.confirmed:
             return answers.UNCONFIRMED
         if options.link is not None:
@@ -126,8 +121,8 @@ class Accounts:
             return answers.bad_request("an anonymous identity cannot be linked")
         if not self._sessions.admits(options):
             return answers.ROTATION_REQUIRED
-        if wait := self._registrations.take(options.address, self._clock.now()):
-            return answers.too_many(wait)
+        if slowed := self._pace.registration(options.address):
+            return slowed
         user_id, identity_id = self._sessions.new_id(), self._sessions.new_id()
         user = NewUser(user_id, identity_id, ANONYMOUS, identity_id, password_hash=None, data={})
         await self._thread.run(self._store.add_user, user, self._clock.wall())

@@ -19,8 +19,8 @@ from syncauth.server.accounts import answers
 from syncauth.server.accounts.answers import Denied
 from syncauth.server.accounts.issuer import token_hash
 from syncauth.server.accounts.mail import Post
+from syncauth.server.accounts.pace import Pace
 from syncauth.server.accounts.passwords import Passwords
-from syncauth.server.accounts.rate_limit import RateLimit
 from syncauth.server.accounts.sessions import Sessions
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.interface import AccountStore, EmailPurpose, EmailToken
@@ -51,6 +51,7 @@ class Emails:
         post: Post,
         runner: Runner,
         extensions: Extensions,
+        pace: Pace,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
@@ -63,13 +64,9 @@ class Emails:
         self._post = post
         self._runner = runner
         self._extensions = extensions
+        self._pace = pace
         self._clock = clock
         self._randomness = randomness
-        limits = config.limits
-        self._addresses = RateLimit(
-            burst=limits.register_burst, per_minute=limits.registrations_per_minute
-        )
-        self._accounts = RateLimit(burst=limits.login_burst, per_minute=limits.logins_per_minute)
 
     async def begin(self, email: str, user_id: str) -> Denied | None:
         """Let the address of a new account be confirmed, as the settings say."""
@@ -86,18 +83,23 @@ class Emails:
             return status if isinstance(status, Denied) else failed
         return None
 
-    async def confirm(self, token: Secret, token_id: str) -> Denied | None:
+    async def confirm(self, token: Secret, token_id: str, address: str) -> Denied | None:
         """Confirm the address that the token was sent to."""
+        if slowed := self._pace.guess(address):
+            return slowed
         now = self._clock.wall()
         done = await self._thread.run(self._store.confirm_email, token_id, token_hash(token), now)
-        return None if done else answers.INVALID_TOKEN_DATA
+        if not done:
+            return answers.INVALID_TOKEN_DATA
+        self._pace.guessed(address)
+        return None
 
     async def send_confirmation(self, email: str, address: str) -> Denied | None:
         """Send the confirmation again; what comes of it only the mailbox tells."""
         if self._config.email.confirmation != "mail":
             return answers.bad_request("confirmations are not sent by mail")
-        if wait := self._take(email, address):
-            return answers.too_many(wait)
+        if slowed := self._pace.mail(email, address):
+            return slowed
         record = await self._thread.run(self._store.find_login, EMAIL_PASSWORD, email)
         known = record is not None and not record.confirmed
         await self._send(EmailPurpose.CONFIRM, email, known=known)
@@ -107,8 +109,8 @@ class Emails:
         """Ask the confirmation function again."""
         if self._config.email.confirmation != "function":
             return answers.bad_request("there is no confirmation function")
-        if wait := self._take(email, address):
-            return answers.too_many(wait)
+        if slowed := self._pace.mail(email, address):
+            return slowed
         record = await self._thread.run(self._store.find_login, EMAIL_PASSWORD, email)
         if record is None or record.confirmed:
             return None
@@ -119,16 +121,21 @@ class Emails:
         """Send a mail with which the password can be set; nobody learns whether there is one."""
         if self._config.email.reset != "mail":
             return answers.bad_request("resets are not sent by mail")
-        if wait := self._take(email, address):
-            return answers.too_many(wait)
+        if slowed := self._pace.mail(email, address):
+            return slowed
         record = await self._thread.run(self._store.find_login, EMAIL_PASSWORD, email)
         await self._send(EmailPurpose.RESET, email, known=record is not None)
         return None
 
-    async def reset(self, token: Secret, token_id: str, password: Secret) -> Denied | None:
+    async def reset(
+        self, token: Secret, token_id: str, password: Secret, address: str
+    ) -> Denied | None:
         """Set the password of the account that the token was sent to, and end its sessions."""
         if fault := password_fault(password):
             return fault
+        # Before the hashing, which is dear: an invented token costs as much as a right one.
+        if slowed := self._pace.guess(address):
+            return slowed
         try:
             password_hash = await self._passwords.hash(password)
         except ServerBusy as busy:
@@ -139,6 +146,7 @@ class Emails:
         )
         if ended is None:
             return answers.INVALID_TOKEN_DATA
+        self._pace.guessed(address)
         self._sessions.ended(ended)
         return None
 
@@ -151,8 +159,8 @@ class Emails:
             return answers.bad_request("there is no reset function")
         if fault := password_fault(password):
             return fault
-        if wait := self._take(email, address):
-            return answers.too_many(wait)
+        if slowed := self._pace.mail(email, address):
+            return slowed
         try:
             password_hash = await self._passwords.hash(password)
             record = await self._thread.run(self._store.find_login, EMAIL_PASSWORD, email)
@@ -202,11 +210,6 @@ class Emails:
         kept = EmailToken(purpose, email[:LONGEST_EMAIL], token_id, token_hash(token), until)
         await self._thread.run(self._store.put_email_token, kept, now)
         return EmailRequest(email, token, token_id, known)
-
-    def _take(self, email: str, address: str) -> float:
-        """Slow down one address, and all who let mail be sent to one account."""
-        now = self._clock.now()
-        return self._addresses.take(address, now) or self._accounts.take(email[:LONGEST_EMAIL], now)
 
 
 def password_fault(password: Secret) -> Denied | None:

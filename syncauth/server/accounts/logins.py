@@ -19,7 +19,7 @@ from syncauth.server.accounts import answers
 from syncauth.server.accounts.answers import Denied, LoggedIn
 from syncauth.server.accounts.foreign_tokens import ForeignTokens
 from syncauth.server.accounts.issuer import token_hash
-from syncauth.server.accounts.rate_limit import RateLimit
+from syncauth.server.accounts.pace import Pace
 from syncauth.server.accounts.sessions import ClientOptions, Sessions
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.interface import AccountStore, NewUser
@@ -46,6 +46,7 @@ class Logins:
         foreign: ForeignTokens,
         runner: Runner,
         extensions: Extensions,
+        pace: Pace,
         clock: Clock,
     ) -> None:
         """Take the parts; all calls to `store` are made in `thread`."""
@@ -56,20 +57,19 @@ class Logins:
         self._foreign = foreign
         self._runner = runner
         self._custom_login = extensions.custom_login
+        self._pace = pace
         self._clock = clock
-        limits = config.limits
-        self._pace = RateLimit(burst=limits.login_burst, per_minute=limits.logins_per_minute)
 
     async def log_in_with_key(self, key: Secret, options: ClientOptions) -> LoggedIn | Denied:
         """Open a session for the owner of an API key."""
         if not self._config.login.api_key:
             return answers.provider_off(API_KEY)
-        if wait := self._take(API_KEY, options):
-            return answers.too_many(wait)
+        if slowed := self._pace.login(API_KEY, options.address):
+            return slowed
         record = await self._thread.run(self._store.find_api_key, token_hash(key))
         if record is None:
             return answers.INVALID_API_KEY
-        self._give_back(API_KEY, options)
+        self._pace.proved(API_KEY, options.address)
         if options.link is not None:
             own = record.user_id == options.link.user_id
             return await self._sessions.linked(options.link) if own else answers.IDENTITY_TAKEN
@@ -80,12 +80,12 @@ class Logins:
         """Open a session for whom another issuer's token names; the first time makes the user."""
         if not self._foreign:
             return answers.provider_off(CUSTOM_TOKEN)
-        if wait := self._take(CUSTOM_TOKEN, options):
-            return answers.too_many(wait)
+        if slowed := self._pace.login(CUSTOM_TOKEN, options.address):
+            return slowed
         found = await self._foreign.verify(token, wall=self._clock.wall(), now=self._clock.now())
         if isinstance(found, str):
             return answers.refused(found)
-        self._give_back(CUSTOM_TOKEN, options)
+        self._pace.proved(CUSTOM_TOKEN, options.address)
         name = msgspec.json.encode([found.issuer, found.subject]).decode()
         return await self._admit(CUSTOM_TOKEN, name, found.data, options)
 
@@ -95,8 +95,8 @@ class Logins:
         """Open a session for the id that the team's function gives for the payload."""
         if self._custom_login is None:
             return answers.provider_off(CUSTOM_FUNCTION)
-        if wait := self._take(CUSTOM_FUNCTION, options):
-            return answers.too_many(wait)
+        if slowed := self._pace.login(CUSTOM_FUNCTION, options.address):
+            return slowed
         try:
             answer = await self._runner.call(self._custom_login, payload)
         except ServerBusy as busy:
@@ -111,7 +111,7 @@ class Logins:
             answer = answer.get("id")
         if not isinstance(answer, str) or not 0 < len(answer) <= LONGEST_ID:
             return answers.refused("invalid credentials")
-        self._give_back(CUSTOM_FUNCTION, options)
+        self._pace.proved(CUSTOM_FUNCTION, options.address)
         return await self._admit(CUSTOM_FUNCTION, answer, data, options)
 
     async def _admit(
@@ -132,9 +132,3 @@ class Logins:
         record = await self._thread.run(self._store.admit, user, self._clock.wall())
         life = self._config.lifetimes.refresh_seconds
         return await self._sessions.open(record, provider, life, options)
-
-    def _take(self, provider: str, options: ClientOptions) -> float:
-        return self._pace.take((provider, options.address), self._clock.now())
-
-    def _give_back(self, provider: str, options: ClientOptions) -> None:
-        self._pace.give_back((provider, options.address), self._clock.now())

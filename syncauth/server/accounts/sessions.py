@@ -19,6 +19,7 @@ from syncauth.server.accounts import answers
 from syncauth.server.accounts.answers import Denied, LoggedIn, Refreshed
 from syncauth.server.accounts.custom_data import CustomData
 from syncauth.server.accounts.issuer import Claims, Issued, Issuer, TokenFault, token_hash
+from syncauth.server.accounts.pace import Pace
 from syncauth.server.settings.config import DAY, ServerConfig
 from syncauth.server.stores.interface import (
     AccountStore,
@@ -63,6 +64,7 @@ class Sessions:
         issuer: Issuer,
         clock: Clock,
         randomness: Randomness,
+        pace: Pace,
         on_revoked: Revoked,
         custom_data: CustomData,
     ) -> None:
@@ -73,10 +75,13 @@ class Sessions:
         self._issuer = issuer
         self._clock = clock
         self._randomness = randomness
+        self._pace = pace
         self._on_revoked = on_revoked
         self._custom_data = custom_data
 
-    async def refresh(self, token: Secret, refresh_id: str | None) -> Refreshed | Denied:
+    async def refresh(
+        self, token: Secret, refresh_id: str | None, address: str
+    ) -> Refreshed | Denied:
         """Give a new access token, and a new refresh token if the session rotates.
 
         `refresh_id` is the client's random id of this refresh: if the answer is lost, the same old
@@ -85,6 +90,8 @@ class Sessions:
         session = await self._session_of(token)
         if isinstance(session, Denied):
             return session
+        if slowed := self._pace.refresh(session.session_id, address):
+            return slowed
         # Before the rotation: what cannot be looked up must not cost the client its token.
         signed = await self._sign_access(session)
         if isinstance(signed, Denied):

@@ -72,7 +72,12 @@ class HubDriver:
     ) -> None:
         """Take the parts; `rows` and `accounts` are used in `thread` only."""
         told = Limits(limits.batch_rows, limits.batch_bytes, limits.window)
-        self._hub = Hub(told, thread.run_blocking(lambda: rows.shapes))
+        self._hub = Hub(
+            told,
+            thread.run_blocking(lambda: rows.shapes),
+            sockets=limits.sockets,
+            sockets_per_user=limits.sockets_per_user,
+        )
         self._calls = StoreCalls(rows, accounts)
         self._thread = thread
         self._issuer = issuer
@@ -89,8 +94,13 @@ class HubDriver:
 
     # --- sockets ---------------------------------------------------------------------------------
 
-    def open(self, outlet: Outlet, claims: Claims) -> int:
-        """Take in a socket that was accepted; returns its number, which is never used twice."""
+    def open(self, outlet: Outlet, claims: Claims) -> int | None:
+        """Take in a socket that is about to be accepted; None if there is no room for it.
+
+        Returns its number, which is never used twice. What is sent to it before it is accepted waits in the outlet.
+        """
+        if not self._hub.has_room(claims.user_id):
+            return None
         self._opened += 1
         self._outlets[self._opened] = outlet
         self._empty.clear()

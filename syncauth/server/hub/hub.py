@@ -37,9 +37,13 @@ class Hub:
         limits: Limits,
         shapes: Sequence[TableShape],
         *,
+        sockets: int = 10_000,
+        sockets_per_user: int = 100,
         recheck_seconds: float = RECHECK_SECONDS,
     ) -> None:
         """Begin without sockets; `limits` and `shapes` are what `welcome` tells."""
+        self._most = sockets
+        self._most_per_user = sockets_per_user
         self._recheck_seconds = recheck_seconds
         self._limits = limits
         self._shapes = tuple(shapes)
@@ -78,6 +82,11 @@ class Hub:
                 if peer is not None:  # else it concerns a socket that has ended
                     _of_socket(turn, peer, happening)
         return turn.effects
+
+    def has_room(self, user_id: str) -> bool:
+        """Tell whether one more socket of this user may be opened."""
+        in_all, own = len(self._roster), self._roster.count_of(user_id)
+        return in_all < self._most and own < self._most_per_user
 
     def next_deadline(self) -> float | None:
         """Return the wall-clock second at which `DeadlineReached` is to come; None for never."""

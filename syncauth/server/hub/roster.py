@@ -7,7 +7,7 @@ This module keeps indexes consistent and decides nothing; it must never do I/O.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -25,6 +25,7 @@ class Roster:
         """Begin with nobody."""
         self._peers: dict[int, Peer] = {}
         self._devices: dict[tuple[str, str], int] = {}
+        self._users: Counter[str] = Counter()
         self._readers: defaultdict[str, set[int]] = defaultdict(set)
         self._deadlines: list[tuple[float, int]] = []
         self.pushes = 0
@@ -38,6 +39,10 @@ class Roster:
         """Return the peer of a socket, None if it has ended."""
         return self._peers.get(socket)
 
+    def count_of(self, user_id: str) -> int:
+        """Count the sockets of a user."""
+        return self._users[user_id]
+
     def everybody(self) -> list[Peer]:
         """Return all peers as they are now."""
         return list(self._peers.values())
@@ -49,12 +54,16 @@ class Roster:
     def add(self, peer: Peer) -> None:
         """Take a new socket in."""
         self._peers[peer.socket] = peer
+        self._users[peer.user_id] += 1
         self.plan(peer)
 
     def remove(self, peer: Peer) -> None:
         """Forget a socket."""
         self.permit(peer, {})
         del self._peers[peer.socket]
+        self._users[peer.user_id] -= 1
+        if not self._users[peer.user_id]:
+            del self._users[peer.user_id]
         if self._devices.get((peer.user_id, peer.device)) == peer.socket:
             del self._devices[peer.user_id, peer.device]
 

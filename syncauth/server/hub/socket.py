@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from syncauth.errors import InvalidMessage
 from syncauth.interfaces import Clock
 from syncauth.sansio import messages
-from syncauth.server.accounts.answers import ACCESS_EXPIRED, INVALID_ACCESS, Denied
+from syncauth.server.accounts.answers import ACCESS_EXPIRED, INVALID_ACCESS, Denied, too_many
 from syncauth.server.accounts.issuer import Claims, Issuer, TokenFault
 from syncauth.server.hub import inputs
 from syncauth.server.hub.driver import HubDriver
@@ -39,9 +39,13 @@ Two full pages are less: only a device that does not take what it says it has re
 SECONDS_TO_CLOSE: Final = 5
 """How long a device may take to take what is sent before the close."""
 
+RETRY_AFTER: Final = 30.0
+"""Seconds after which one may ask again whose socket found no room: the dead ones have been noticed by then."""
+
 NO_SUCH_APP: Final = Denied(
     404, "AppNotFound", "cannot find app using the client app id of the request"
 )
+NO_ROOM: Final = too_many(RETRY_AFTER)
 UPGRADE_NEEDED: Final = Denied(
     426, "ProtocolMismatch", f"this server speaks the subprotocol {messages.SUBPROTOCOL}"
 )
@@ -138,9 +142,20 @@ class SyncEndpoint:
         if isinstance(claims, Denied):
             await websocket.send_denial_response(_answer(claims))
             return
-        await websocket.accept(messages.SUBPROTOCOL)
         outgoing = Outgoing()
+        # Before the upgrade is answered: of many at once no more are let in than there is room for.
         socket = self._driver.open(outgoing, claims)
+        if socket is None:
+            await websocket.send_denial_response(_answer(NO_ROOM))
+            return
+        try:
+            await websocket.accept(messages.SUBPROTOCOL)
+            await self._exchange(websocket, socket, outgoing)
+        finally:
+            self._driver.closed(socket)
+
+    async def _exchange(self, websocket: WebSocket, socket: int, outgoing: Outgoing) -> None:
+        """Read and write until either side ends it."""
         loops = [
             asyncio.ensure_future(self._read(websocket, socket, outgoing)),
             asyncio.ensure_future(outgoing.write_to(websocket)),
@@ -152,7 +167,6 @@ class SyncEndpoint:
             for each in loops:
                 each.cancel()
             ends = await asyncio.gather(*loops, return_exceptions=True)
-            self._driver.closed(socket)
         for end in ends:
             # A device that is gone ends either loop; anything else is a failure and is raised.
             if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
@@ -178,8 +192,9 @@ class SyncEndpoint:
             event = await websocket.receive()
             if event["type"] == "websocket.disconnect":
                 return
-            self._driver.post(self._read_frame(socket, event.get("text")))
+            # Waited for with the frame in hand: what it allows to be sent must not come on top.
             await outgoing.wait_room()
+            self._driver.post(self._read_frame(socket, event.get("text")))
 
     def _read_frame(self, socket: int, text: str | None) -> inputs.Input:
         if text is None:

@@ -27,6 +27,9 @@ _SESSION_ENDED: Final = {
 }
 
 
+PAUSE_MS: Final = 1000
+"""How long a device that asks for too much is to wait before it comes back."""
+
 WHY_LENGTH: Final = 1000
 """So much is told of why something failed: it may repeat what the device sent."""
 
@@ -52,7 +55,8 @@ class Turn:
 
     def say_error(self, peer: Peer, code: str, why: str, *, last: int | None = None) -> None:
         """Tell an error of the catalogue, with the action that belongs to it."""
-        self.send(peer, Error(code, why[:WHY_LENGTH], CATALOGUE[code].action, last=last))
+        pause = PAUSE_MS if code == "too_many_requests" else None
+        self.send(peer, Error(code, why[:WHY_LENGTH], CATALOGUE[code].action, pause, last))
 
     def end(self, peer: Peer, code: str, why: str) -> None:
         """Tell an error, close the socket and forget it."""

@@ -24,6 +24,7 @@ from syncauth.server.routes.api_keys import ApiKeyRoutes
 from syncauth.server.routes.emails import EmailRoutes
 from syncauth.server.routes.exchange import (
     Endpoint,
+    address_of,
     answer_denied,
     answer_empty,
     answer_failure,
@@ -117,7 +118,7 @@ class AuthApi:
         body = await read_json(request, _Refresh, limit=self._limit, empty=_Refresh())
         if isinstance(body, Denied):
             return answer_denied(body)
-        answer = await self._services.sessions.refresh(token, body.refresh_id)
+        answer = await self._services.sessions.refresh(token, body.refresh_id, address_of(request))
         if isinstance(answer, Denied):
             return answer_denied(answer)
         content: dict[str, Any] = {"access_token": answer.access.text.reveal()}

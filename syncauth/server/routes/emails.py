@@ -111,7 +111,9 @@ class EmailRoutes:
         body = await read_json(request, _Confirmation, limit=self._limit)
         if isinstance(body, Denied):
             return answer_denied(body)
-        return _done(await self._emails.confirm(Secret(body.token), body.token_id))
+        return _done(
+            await self._emails.confirm(Secret(body.token), body.token_id, address_of(request))
+        )
 
     async def _send_confirmation(self, request: Request) -> Response:
         body = await read_json(request, _Address, limit=self._limit)
@@ -136,7 +138,8 @@ class EmailRoutes:
         if isinstance(body, Denied):
             return answer_denied(body)
         password = Secret(body.password)
-        return _done(await self._emails.reset(Secret(body.token), body.token_id, password))
+        address = address_of(request)
+        return _done(await self._emails.reset(Secret(body.token), body.token_id, password, address))
 
     async def _call_reset(self, request: Request) -> Response:
         body = await read_json(request, _ResetCall, limit=self._limit)

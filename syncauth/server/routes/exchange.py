@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from syncauth.models import Secret
 from syncauth.server.accounts.answers import Denied, bad_request
+from syncauth.server.accounts.pace import network_of
 
 T = TypeVar("T")
 
@@ -92,8 +93,8 @@ async def read_json(
 
 
 def address_of(request: Request) -> str:
-    """Return the address that a request comes from, for limits."""
-    return request.client.host if request.client else "unknown"
+    """Return the address that a request comes from, as limits count it."""
+    return network_of(request.client.host) if request.client else "unknown"
 
 
 def life(life_ms: int) -> dict[str, int]:

@@ -89,6 +89,12 @@ class ServerLimits:
     logins_per_minute: int = 30
     register_burst: int = 300
     registrations_per_minute: int = 60
+    failure_burst: int = 300
+    failures_per_minute: int = 60
+    refresh_burst: int = 120
+    refreshes_per_minute: int = 120
+    sockets: int = 10_000
+    sockets_per_user: int = 100
     function_slots: int = 8
     function_seconds: int = 10
     function_bytes: int = 1_000_000
@@ -267,6 +273,12 @@ def _limits(section: Section) -> ServerLimits:
         "logins_per_minute": (1, 1_000_000),
         "register_burst": (1, 1_000_000),
         "registrations_per_minute": (1, 1_000_000),
+        "failure_burst": (1, 1_000_000),
+        "failures_per_minute": (1, 1_000_000),
+        "refresh_burst": (1, 1_000_000),
+        "refreshes_per_minute": (1, 1_000_000),
+        "sockets": (1, 1_000_000),
+        "sockets_per_user": (1, 1_000_000),
         "function_slots": (1, 1_000),
         "function_seconds": (1, 3_600),
         "function_bytes": (1_000, 64_000_000),

@@ -174,7 +174,7 @@ async def test_device_that_confirms_what_it_never_took_is_not_sent_more(
     async with asyncio.timeout(SECONDS):
         await serving
 
-    assert UNSENT_BYTES <= waiting <= UNSENT_BYTES + 3 * PageLimits().size
+    assert UNSENT_BYTES <= waiting <= UNSENT_BYTES + 2 * PageLimits().size
     assert stopped < 20
 
 
