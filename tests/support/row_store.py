@@ -14,7 +14,7 @@ from syncauth.sansio.messages import (
     digest_of,
     encode_sections,
 )
-from syncauth.server.settings.config import Rules, ServedTable, ServerConfig
+from syncauth.server.settings.config import Rules, ServedTable, ServerConfig, ServerLimits
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.rows_interface import Greeting, Judged, Page, PageLimits
 from syncauth.server.stores.sqlite import open_server_file
@@ -48,9 +48,16 @@ class StoreBench:
         schema: str = NOTES,
         tables: Sequence[ServedTable] = (ServedTable("notes", counters=("likes",)),),
         rules: Rules | None = None,
+        limits: ServerLimits | None = None,
     ) -> None:
         self.connection = open_server_file(path, schema)
-        config = ServerConfig("app", path, tables=tuple(tables), rules=rules or Rules())
+        config = ServerConfig(
+            "app",
+            path,
+            tables=tuple(tables),
+            rules=rules or Rules(),
+            limits=limits or ServerLimits(),
+        )
         self.sessions = SetSessions()
         self.store = SqliteRows(self.connection, config, self.sessions)
         self.batches: dict[str, int] = {}

@@ -60,6 +60,7 @@ class SqliteRows:
         """
         self._connection = connection
         self._rules = config.rules
+        self._most_rows = config.limits.batch_rows
         self._sessions = sessions
         self._acked: dict[str, int] = {}
         self._runs = Runs()
@@ -226,6 +227,11 @@ class SqliteRows:
             acked = max(acked, self._acked.pop(device, 0))
             if batch <= known.last:
                 return self._stored(known.number, batch, digest)
+            changes = decode_sections(sections)
+            count = sum(len(section.rows) for section in changes)
+            if count > self._most_rows:
+                why = f"a batch has {count} changes, the limit is {self._most_rows}"
+                return Problem("message_too_big", why)
             versions = Versions(self._connection, known.number, received, self._runs)
             result = judge_batch(
                 self._connection,
@@ -234,7 +240,7 @@ class SqliteRows:
                 self._references,
                 self.permissions(user_id),
                 known,
-                decode_sections(sections),
+                changes,
                 batch=batch,
                 digest=digest,
                 now=now,

@@ -31,28 +31,13 @@ from syncauth.server.settings.config import LoginSettings, ServerConfig
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions
+from tests.support.clocks import SetClock
 
 BASE = "/api/client/v2.0"
 APP = f"{BASE}/app/field-notes"
 PROVIDERS = f"{APP}/auth/providers"
 SESSION = f"{BASE}/auth/session"
 EMAIL, PASSWORD = "ann@example.com", "correct horse"
-
-
-class SetClock:
-    """A clock that stands until a test moves it."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_700_000_000.25
-
-    def now(self) -> float:
-        return self.seconds
-
-    def wall(self) -> float:
-        return self.seconds
-
-    def pass_time(self, seconds: float) -> None:
-        self.seconds += seconds
 
 
 class ThreadedServer(uvicorn.Server):

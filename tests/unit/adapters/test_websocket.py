@@ -87,7 +87,17 @@ async def test_a_refused_upgrade_tells_its_status_and_is_not_tried_again(
     odd.reply(PATH, answer(status, Location=f"{other.url}{PATH}"))
     lost = await failure(configure())
     assert (lost.kind, lost.code, lost.status) == ("handshake", None, status)
+    assert lost.retry_after is None
     assert (odd.opened, other.opened) == (1, 0)
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("30", 30.0), ("soon", None), ("9" * 40, 3600.0)])
+async def test_a_refused_upgrade_tells_when_to_come_back(
+    odd: OddServer, configure: Configure, told: str, seconds: float | None
+) -> None:
+    """Retry-After is heeded, bounded, and what cannot be read counts as absent."""
+    odd.reply(PATH, answer(429, **{"Retry-After": told}))
+    assert (await failure(configure())).retry_after == seconds
 
 
 @pytest.mark.parametrize(
