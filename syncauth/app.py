@@ -17,9 +17,7 @@ from typing import Any, Final, Self
 from syncauth.announcer import Deliver
 from syncauth.arguments import app_config, table_specs
 from syncauth.driver import Driver, lasting
-from syncauth.errors import (
-    Closed,
-)
+from syncauth.errors import Closed, UserRemovedError
 from syncauth.handles import GuestReplica, OpenReplica
 from syncauth.interfaces import IdentityProvider
 from syncauth.parts import Parts, open_parts, open_replica_file
@@ -220,6 +218,10 @@ class App(UserVerbs):
             state = await port.state()
             self._opened()  # it may have been closed meanwhile
             self._known(user)  # or the user removed
+        except UserRemovedError:
+            await replica.close_file()
+            await self._user_files.discard_new(user.id)
+            raise
         except BaseException:
             await replica.close_file()
             raise

@@ -8,6 +8,7 @@ next start. This module must never delete a file that another process has open.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from syncauth.adapters import locks
@@ -56,6 +57,11 @@ class UserFiles:
             )
 
         await asyncio.to_thread(remove)
+
+    async def discard_new(self, user_id: str) -> None:
+        """Delete the file of a user who was removed while it was made; one with unsent changes stays (I1)."""
+        with contextlib.suppress(ChangesPending, FileInUse):
+            await self.discard(user_id, 0)
 
     async def delete_removed(self) -> None:
         """Delete the files of the users who were removed, as far as nobody has them open."""

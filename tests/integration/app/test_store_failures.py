@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import syncauth
 from syncauth.errors import Closed, FileInUse, StorageError, UserRemovedError
 from syncauth.interfaces import StaleWrite
 from syncauth.sansio.effects import PutTokens, StoreWrite, Transition
-from tests.integration.app.test_ends import Overlaid, parts_of, within
+from tests.integration.app.test_ends import LIMIT, Overlaid, parts_of, within
 from tests.support.app_bench import ANN, OpenApp, open_notes, until
 from tests.support.processes import EMAIL, PASSWORD, Server
 
@@ -156,18 +157,30 @@ async def test_what_is_written_after_a_removal_keeps_the_file(
 
 
 async def test_a_user_who_is_removed_while_its_replica_opens(
-    server: Server, open_app: OpenApp
+    server: Server, open_app: OpenApp, tmp_path: Path
 ) -> None:
-    """Nobody gets a live file of a dead user, and what is left of one says what it is (I12)."""
-    app = await open_app(server.url)
+    """The opening ends in an error, and nothing of the file of a removed user stays (I12)."""
+    parts = await parts_of(server.url, tmp_path / "device")
+    loop_thread, begun, removed = threading.get_ident(), threading.Event(), threading.Event()
+
+    def token(size: int) -> bytes:
+        if threading.get_ident() != loop_thread:  # the file is about to be made
+            begun.set()
+            assert removed.wait(LIMIT)
+        return parts.randomness.token(size)
+
+    randomness: Any = Overlaid(parts.randomness, token=token)
+    app = await open_app(server.url, parts=replace(parts, randomness=randomness))
     await app.register(EMAIL, PASSWORD)
     user = await app.log_in(ANN)
     opening = asyncio.create_task(open_notes(app, user))
-    await until(lambda: not opening.done())
-    await app.remove_user(user)
     try:
-        replica = await within(opening)
-    except UserRemovedError:
-        return
-    with pytest.raises((UserRemovedError, Closed)):
-        _ = replica.status
+        await until(begun.is_set)
+        await within(app.remove_user(user))
+    finally:
+        removed.set()
+    with pytest.raises(UserRemovedError):
+        await within(opening)
+    await app.aclose()
+    await open_app(server.url)  # a start deletes what a removal could not
+    assert list((tmp_path / "device").rglob("*.db")) == [tmp_path / "device" / "sessions.db"]
