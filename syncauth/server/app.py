@@ -23,6 +23,7 @@ from syncauth.server.accounts.issuer import Issuer, open_key
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.hub.driver import HubDriver
 from syncauth.server.hub.socket import SyncEndpoint
+from syncauth.server.routes.admin import AdminApi
 from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
 from syncauth.server.services import Parts, open_services
 from syncauth.server.settings.config import ServerConfig
@@ -94,7 +95,11 @@ def create_app(
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
         app = Starlette(
-            routes=[*AuthApi(config, services).routes(), endpoint.route()],
+            routes=[
+                *AuthApi(config, services).routes(),
+                *AdminApi(config, services.admin).routes(),
+                endpoint.route(),
+            ],
             exception_handlers=dict(ERROR_HANDLERS),
             lifespan=_lifespan(undo.pop_all()),
         )
