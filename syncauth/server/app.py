@@ -27,13 +27,11 @@ from syncauth.server.routes.admin import AdminApi
 from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
 from syncauth.server.services import Parts, open_services
 from syncauth.server.settings.config import ServerConfig
-from syncauth.server.stores.sqlite import open_server_file
+from syncauth.server.stores.sqlite import DATABASE, open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions, load_extensions
-
-DATABASE: Final = "server.db"
 
 RETRY_AFTER: Final = 1.0
 """Seconds after which devices may come back when the server ends; each adds its own jitter."""
