@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
 from syncauth.errors import InvalidConfig
@@ -25,7 +26,7 @@ from syncauth.server.hub.driver import HubDriver
 from syncauth.server.hub.socket import SyncEndpoint
 from syncauth.server.routes.admin import AdminApi
 from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
-from syncauth.server.services import Parts, open_services
+from syncauth.server.services import Parts, Services, open_services
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.sqlite import DATABASE, open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
@@ -93,16 +94,19 @@ def create_app(
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
         app = Starlette(
-            routes=[
-                *AuthApi(config, services).routes(),
-                *AdminApi(config, services.admin).routes(),
-                endpoint.route(),
-            ],
+            routes=[*_http_routes(config, services), endpoint.route()],
             exception_handlers=dict(ERROR_HANDLERS),
             lifespan=_lifespan(undo.pop_all()),
         )
     app.state.drain = lambda: driver.drain(RETRY_AFTER, SECONDS_TO_DRAIN)
     return app
+
+
+def _http_routes(config: ServerConfig, services: Services) -> list[BaseRoute]:
+    return [
+        *AuthApi(config, services).routes(),
+        *AdminApi(config, services.admin).routes(),
+    ]
 
 
 def _open_stores(

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.integration.admin.conftest import Admin, AdminServer, Start, log_in, make_key, shell
 from tests.integration.auth_api.conftest import claims
@@ -130,13 +129,14 @@ def test_range_of_a_real_server(start: Start) -> None:
             assert admin.ask("GET", path).json() == {"expiration_time_seconds": high}
 
 
-@pytest.mark.parametrize("body", [{}, [], {"expiration_time_seconds": "3600"}, None])
-def test_what_is_no_life(admin: Admin, body: object) -> None:
+def test_what_is_no_life(admin: Admin) -> None:
     """A body without a number changes nothing."""
-    answer = admin.ask("PUT", REFRESH, json=body)
+    wrong: list[object] = [{}, [], {"expiration_time_seconds": "3600"}, None]
+    for body in wrong:
+        answer = admin.ask("PUT", REFRESH, json=body)
 
-    assert answer.status_code == 400
-    assert answer.json()["error_code"] == "BadRequest"
+        assert answer.status_code == 400
+        assert answer.json()["error_code"] == "BadRequest"
     assert admin.ask("GET", REFRESH).json() == {"expiration_time_seconds": 60 * DAY}
 
 
