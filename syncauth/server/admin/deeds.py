@@ -12,7 +12,7 @@ from typing import Final
 
 from syncauth.interfaces import Clock
 from syncauth.models import Secret
-from syncauth.server.accounts.accounts import Accounts
+from syncauth.server.accounts.accounts import EMAIL_PASSWORD, Accounts
 from syncauth.server.accounts.answers import Denied, bad_request, session_ended
 from syncauth.server.accounts.issuer import AccessToken, Issuer
 from syncauth.server.accounts.lifetimes import LiveLifetimes
@@ -64,6 +64,14 @@ class Deeds:
         return await self._thread.run(
             lambda: self._store.accounts(only, after=after, limit=limit, descending=descending)
         )
+
+    async def users_of_email(self, email: str) -> tuple[AccountRecord, ...]:
+        """Return the user who has the email account, as a page of one or none."""
+        login = await self._thread.run(self._store.find_login, EMAIL_PASSWORD, email)
+        if login is None:
+            return ()
+        found = await self._thread.run(self._store.account, login.user_id)
+        return () if found is None else (found,)
 
     async def user(self, user_id: str) -> AccountRecord | Denied:
         """Return one user."""

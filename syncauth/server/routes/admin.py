@@ -9,12 +9,14 @@ what a deed does, and never log.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from syncauth.models import ANONYMOUS_DEVICE, Secret
 from syncauth.server.accounts.answers import Denied
@@ -35,8 +37,7 @@ from syncauth.server.stores.admin_interface import Lifetime
 
 BASE: Final = "/api/admin/v3.0"
 
-NOT_THERE: Final = Denied(404, "NotFound", "page not found")
-"""What a path answers that nobody serves: a stranger learns nothing."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 OTHER_APP: Final = Denied(404, "AppNotFound", "application not found")
 
@@ -60,6 +61,30 @@ class _Expiration(msgspec.Struct, frozen=True):
     expiration_time_seconds: int
 
 
+class _RouteForNetworks(Route):
+    """A route that is not there for callers from elsewhere: not even its methods are told."""
+
+    def __init__(self, route: Route, networks: Sequence[Network]) -> None:
+        super().__init__(route.path, route.endpoint, methods=list(route.methods or ()))
+        self._networks = networks
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if is_within(scope.get("client"), self._networks):
+            return super().matches(scope)
+        return Match.NONE, {}
+
+
+def is_within(client: tuple[str, int] | None, networks: Sequence[Network]) -> bool:
+    """Tell whether a caller, as ASGI names it, has an address of these networks."""
+    try:
+        address = ipaddress.ip_address(client[0] if client else "")
+    except ValueError:
+        return False
+    # A socket that listens on IPv6 may tell an IPv4 address in its own form (RFC 4291 section 2.5.5.2).
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return any(plain in network for network in networks)
+
+
 class AdminApi:
     """The routes for administrators of one app."""
 
@@ -69,7 +94,6 @@ class AdminApi:
         self._keys = admin.keys
         self._deeds = admin.deeds
         self._limit = config.limits.http_body_bytes
-        self._networks = [ipaddress.ip_network(each) for each in config.admin.networks]
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes; none if the admin API is off."""
@@ -83,8 +107,8 @@ class AdminApi:
             f"{security}/refresh_token_expiration": Lifetime.REFRESH,
             f"{security}/access_token_expiration": Lifetime.ACCESS,
         }
-        return [
-            Route(login, self._from_networks(self._log_in), methods=["POST"]),
+        routes = [
+            Route(login, self._log_in, methods=["POST"]),
             Route(group, self._of_admin(self._apps), methods=["GET"]),
             *(
                 Route(path, self._of_app(endpoint), methods=[method])
@@ -95,25 +119,8 @@ class AdminApi:
             Route(f"{app}/users/verify_token", self._of_app(self._verify), methods=["POST"]),
             *AdminUserRoutes(self._deeds, self._limit).routes(app, self._of_app),
         ]
-
-    def _from_networks(self, answer: Endpoint) -> Endpoint:
-        """Let only requests through that come from where administrators are."""
-
-        async def check(request: Request) -> Response:
-            if request.client is None or not self._is_from_networks(request.client.host):
-                return answer_denied(NOT_THERE)
-            return await answer(request)
-
-        return check
-
-    def _is_from_networks(self, text: str) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            return False
-        # A socket that listens on IPv6 may tell an IPv4 address in its own form (RFC 4291 section 2.5.5.2).
-        plain = getattr(address, "ipv4_mapped", None) or address
-        return any(plain in network for network in self._networks)
+        networks = [ipaddress.ip_network(each) for each in self._config.admin.networks]
+        return [_RouteForNetworks(route, networks) for route in routes]
 
     def _of_admin(self, answer: Endpoint) -> Endpoint:
         """Let only administrators through; the endpoint finds the id of their key in `state.actor`."""
@@ -126,7 +133,7 @@ class AdminApi:
             request.state.actor = actor
             return await answer(request)
 
-        return self._from_networks(check)
+        return check
 
     def _of_app(self, answer: Endpoint) -> Endpoint:
         """Let only administrators through who name this app, by its id or by the id of its domain."""

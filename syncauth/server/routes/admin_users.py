@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from syncauth.models import Secret
 from syncauth.server.accounts.answers import Denied, bad_request
@@ -56,7 +56,7 @@ class AdminUserRoutes:
         self._deeds = deeds
         self._limit = limit
 
-    def routes(self, app: str, of_app: Guard) -> list[BaseRoute]:
+    def routes(self, app: str, of_app: Guard) -> list[Route]:
         """Return the routes under `app`, each behind `of_app`."""
         users, deeds = f"{app}/users", self._deeds
         one = f"{users}/{{user_id}}"
@@ -75,6 +75,9 @@ class AdminUserRoutes:
 
     async def _all(self, request: Request) -> Response:
         asked = request.query_params
+        if "email" in asked:
+            found = await self._deeds.users_of_email(asked["email"])
+            return answer_json(200, [_told(each) for each in found])
         state, flag = asked.get("status", ""), asked.get("desc", "")
         if asked.get("sort", "_id") != "_id" or state not in STATES or flag not in FLAGS:
             return answer_denied(bad_request("sort is _id, status enabled or disabled, desc true"))

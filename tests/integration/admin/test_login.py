@@ -153,6 +153,7 @@ def test_it_is_not_there_unless_it_is_wanted(start: Start, settings: str) -> Non
     with httpx.Client(base_url=server.url) as client:
         answers = [log_in(client, key, secret)]
         answers += [client.request(method, f"{APP}{path}") for method, path in PATHS]
+        answers += [client.request("PATCH", f"{APP}{path}") for _, path in PATHS]
         answers.append(client.get("/nowhere"))
 
     assert {answer.status_code for answer in answers} == {404}

@@ -87,6 +87,14 @@ def test_users_are_filtered(admin: Admin, server: AdminServer) -> None:
     assert found(provider_types="custom-token") == []
 
 
+def test_user_is_found_by_email(admin: Admin, ann: Account) -> None:
+    """The address of an email account gives its user, and any other text nobody."""
+    for email, found in (("ann@example.com", [ann.user]), ("bo@example.com", []), ("", [])):
+        answer = admin.ask("GET", "/users", params={"email": email})
+
+        assert [each["_id"] for each in answer.json()] == found
+
+
 def test_lists_that_cannot_be_had(admin: Admin) -> None:
     """What is asked for wrongly is refused, and not read as something else."""
     wrong = [{"limit": limit} for limit in ("0", "501", "ten", "-1", "", "9" * 5000)]
