@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 venv: .venv/.made
 .venv/.made: pyproject.toml constraints.txt
 	test -x $(PYTHON) || python3 -m venv .venv
-	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[server,demo,dev]'
+	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[server,otel,demo,dev]'
 	touch $@
 
 test: venv

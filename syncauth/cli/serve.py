@@ -13,12 +13,12 @@ import contextlib
 import gc
 import ipaddress
 import json
-import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import click
@@ -28,13 +28,14 @@ from syncauth.errors import InvalidConfig, SyncAuthError
 from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.hub.socket import largest_frame
-from syncauth.server.routes.access_log import AccessLog
+from syncauth.server.operations.logs import FORMATS, LogFormat, set_up_logs
+from syncauth.server.operations.operations import Operations
 from syncauth.server.settings.config import ServerConfig, read_config
 
-SECONDS_TO_END: Final = 5
-"""How long open sockets and requests may take to end after SIGTERM."""
+SECONDS_TO_END: Final = 1
+"""How long what is left after the drain may take to end."""
 
-Drain = Callable[[], Awaitable[None]]
+LOOPBACK: Final = "127.0.0.1"
 
 
 @click.command()
@@ -68,6 +69,12 @@ Drain = Callable[[], Awaitable[None]]
     "Its X-Forwarded headers are believed from the addresses in FORWARDED_ALLOW_IPS (127.0.0.1).",
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info")
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    help="Lines for people, or one JSON object a line.",
+)
 def serve(
     config_path: Path,
     data_dir: Path,
@@ -75,25 +82,27 @@ def serve(
     port: int,
     behind_tls_proxy: bool,  # noqa: FBT001 - as above
     log_level: str,
+    log_format: LogFormat,
 ) -> None:
     """Run the bundled server until SIGTERM or Ctrl-C.
 
     Prints one line of JSON, {"ready": true, "url": ...}, when it accepts connections. Exits with 2
-    if the configuration cannot be used, and with 1 if the data or the port cannot.
+    if the configuration cannot be used, and with 1 if the data or the port cannot. A second signal
+    ends it without waiting for what is under way.
     """
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    set_up_logs(log_level, log_format)
     try:
         _refuse_open_door(host, behind_tls_proxy=behind_tls_proxy)
         config = read_config(config_path)
         # So that functions and hooks are found in modules beside the configuration file.
         sys.path.insert(0, str(config_path.resolve().parent))
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _listen(host, port) as door:
-            asyncio.run(_run(config, data_dir, door, behind_tls_proxy=behind_tls_proxy))
+        own_port = config.metrics.port
+        with (
+            _listen(host, port) as door,
+            contextlib.nullcontext() if own_port is None else _listen(LOOPBACK, own_port) as other,
+        ):
+            asyncio.run(_run(config, data_dir, door, other, behind_tls_proxy=behind_tls_proxy))
     except InvalidConfig as error:
         _fail(error, 2)
     except (SyncAuthError, OSError) as error:
@@ -103,21 +112,30 @@ def serve(
 class _Server(uvicorn.Server):
     """Uvicorn that tells when it is ready, and ends with exit code 0 on SIGTERM and SIGINT."""
 
-    def __init__(self, config: uvicorn.Config, url: str, drain: Drain) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: dict[str, str], operations: Operations
+    ) -> None:
         super().__init__(config)
-        self._url = url
-        self._drain = drain
+        self._ready = ready
+        self._operations = operations
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            click.echo(json.dumps({"ready": True, "url": self._url}))
+            click.echo(json.dumps({"ready": True, **self._ready}))
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Before uvicorn closes the sockets in its own way, without a goodbye.
-        await self._drain()
+        await self._operations.drain()
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End in good order at the first signal, at once at the second."""
+        if self.should_exit:
+            self.force_exit = True
+            self._operations.hurry()
+        super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -133,8 +151,49 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
+class _MetricsServer(uvicorn.Server):
+    """Uvicorn beside another one, which alone minds the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _serving_metrics(
+    operations: Operations, door: socket.socket | None
+) -> AsyncIterator[None]:
+    """Serve `/metrics` on a port of its own meanwhile, also while the server drains."""
+    if operations.metrics_app is None or door is None:
+        yield
+        return
+    options = uvicorn.Config(
+        operations.metrics_app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=SECONDS_TO_END,
+    )
+    server = _MetricsServer(options)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[door]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+
+
 async def _run(
-    config: ServerConfig, data_dir: Path, door: socket.socket, *, behind_tls_proxy: bool
+    config: ServerConfig,
+    data_dir: Path,
+    door: socket.socket,
+    metrics_door: socket.socket | None,
+    *,
+    behind_tls_proxy: bool,
 ) -> None:
     # What is loaded by now stays, and a batch makes tens of thousands of lists that are no garbage: looking through
     # them again and again costs a tenth of the server's time.
@@ -142,10 +201,11 @@ async def _run(
     gc.set_threshold(100_000, 20, 100)
     clock = SystemClock()
     app = create_app(config, data_dir, clock, SystemRandomness())
-    host, port = door.getsockname()[:2]
-    place = f"[{host}]" if door.family is socket.AF_INET6 else host
+    ready = {"url": _url(door)}
+    if metrics_door is not None:
+        ready["metrics_url"] = f"{_url(metrics_door)}/metrics"
     options = uvicorn.Config(
-        AccessLog(app, clock),
+        app,
         log_config=None,
         log_level="warning",  # uvicorn's own lines show paths with their query
         access_log=False,
@@ -158,8 +218,10 @@ async def _run(
         lifespan="on",
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
-    server = _Server(options, f"http://{place}:{port}", app.state.drain)
-    await server.serve(sockets=[door])
+    operations: Operations = app.state.operations
+    server = _Server(options, ready, operations)
+    async with _serving_metrics(operations, metrics_door):
+        await server.serve(sockets=[door])
     if not server.started:
         raise click.exceptions.Exit(1)  # the reason was logged by the lifespan
 
@@ -177,6 +239,11 @@ def _refuse_open_door(host: str, *, behind_tls_proxy: bool) -> None:
         why="tokens and passwords would travel in clear text",
         remedy="Put a proxy that speaks TLS in front and say --behind-tls-proxy, or use 127.0.0.1",
     )
+
+
+def _url(door: socket.socket) -> str:
+    host, port = door.getsockname()[:2]
+    return f"http://[{host}]:{port}" if door.family is socket.AF_INET6 else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -7,7 +7,7 @@ never decide anything itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncauth.interfaces import Clock, Randomness
 from syncauth.server.accounts.accounts import Accounts
@@ -24,7 +24,8 @@ from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.accounts.sessions import Revoked, Sessions
 from syncauth.server.admin.deeds import Deeds
 from syncauth.server.admin.keys import AdminKeys
-from syncauth.server.settings.config import ServerConfig
+from syncauth.server.operations.metrics import Metrics
+from syncauth.server.settings.config import ServerConfig, ServerLimits
 from syncauth.server.settings.section import refusal
 from syncauth.server.stores.admin_interface import AdminStore
 from syncauth.server.stores.thread import StoreThread
@@ -75,6 +76,7 @@ class Parts:
     randomness: Randomness
     on_revoked: Revoked
     query: Query | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) -> Services:
@@ -86,9 +88,8 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
     _check(config, extensions)
     limits = config.limits
     # Apart, so that slow functions keep nobody from logging in.
-    calls = Runner("functions", slots=limits.function_slots, seconds=limits.function_seconds)
-    hooks = Runner("hooks", slots=limits.function_slots, seconds=limits.function_seconds)
-    post = Post(open_sender(config.mail, extensions.mail))
+    calls, hooks = _runners(limits, parts.metrics)
+    post = Post(open_sender(config.mail, extensions.mail), parts.metrics.mailed)
     pace = Pace(limits, parts.clock)
     lifetimes = LiveLifetimes(config, store=parts.store, thread=parts.thread, clock=parts.clock)
     sessions = _sessions(config, extensions, parts, pace, hooks, lifetimes)
@@ -162,6 +163,17 @@ def _admin(
         clock=parts.clock,
     )
     return Admin(keys, deeds)
+
+
+def _runners(limits: ServerLimits, metrics: Metrics) -> tuple[Runner, Runner]:
+    """Make the runners of functions and of hooks, and have their slots watched."""
+    slots, seconds = limits.function_slots, limits.function_seconds
+    calls = Runner("functions", slots=slots, seconds=seconds, ended=metrics.called)
+    hooks = Runner("hooks", slots=slots, seconds=seconds, ended=metrics.called)
+    taken = {each.name: lambda runner=each: runner.taken for each in (calls, hooks)}
+    metrics.watch_by("function_slots_taken", "Slots in which the team's code runs.", "kind", taken)
+    metrics.watch("function_slots", "Slots that there are of each kind.", lambda: slots)
+    return calls, hooks
 
 
 def _sessions(

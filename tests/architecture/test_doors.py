@@ -31,6 +31,8 @@ DOORS = {
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent
     "sqlite_utils": {"syncauth.blocking_files", "syncauth.handles", "syncauth.replica"},
+    "opentelemetry": {"syncauth.server.operations.tracing"},
+    "prometheus_client": {"syncauth.server.operations.metrics"},
     "starlette": {"syncauth.server"},
     "transitions": {"syncauth.sansio.statemachine"},
     "uvicorn": {"syncauth.cli.serve"},
@@ -57,7 +59,7 @@ def test_libraries_are_declared() -> None:
     """Exactly the libraries that have a door are dependencies of the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["server"], *extras["demo"]]
+    declared = [*project["dependencies"], *extras["server"], *extras["otel"], *extras["demo"]]
     names = {re.split(r"[<>=\[;~! ]", line)[0] for line in declared}
 
     assert {_import_name(name) for name in names} == set(DOORS)
@@ -97,4 +99,5 @@ def _thing(module: str) -> str:
 
 
 def _import_name(distribution: str) -> str:
-    return {"argon2-cffi": "argon2"}.get(distribution, distribution.replace("-", "_"))
+    others = {"argon2-cffi": "argon2", "opentelemetry-api": "opentelemetry"}
+    return others.get(distribution, distribution.replace("-", "_"))

@@ -16,7 +16,7 @@ import syncauth
 from syncauth import errors, events, models
 from syncauth.config import AppConfig
 from syncauth.sansio import messages, sync_errors
-from syncauth.server.settings import admin, config, login
+from syncauth.server.settings import admin, config, login, operations
 from tests.support.source import ROOT, package_files, shown
 
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
@@ -38,6 +38,8 @@ SECTIONS = (
     login.EmailSettings,
     login.MailSettings,
     admin.AdminSettings,
+    operations.MetricsSettings,
+    operations.DrainSettings,
 )
 WITHOUT_DEFAULT = {"read": "the user's own partition", "write": "the user's own partition"}
 

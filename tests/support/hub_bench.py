@@ -12,7 +12,9 @@ from pathlib import Path
 from syncauth.sansio.messages import ServerMessage
 from syncauth.server.accounts.issuer import Claims, Issuer, open_key
 from syncauth.server.clock import SystemClock, SystemRandomness
-from syncauth.server.hub.driver import HubDriver
+from syncauth.server.hub.driver import HubDriver, Watch
+from syncauth.server.operations.metrics import Metrics
+from syncauth.server.operations.tracing import NoTracing, Tracing
 from syncauth.server.settings.config import ServedTable, ServerConfig
 from syncauth.server.stores.interface import NewUser, SessionRecord
 from syncauth.server.stores.sqlite import open_server_file
@@ -71,6 +73,7 @@ class Bench:
     issuer: Issuer
     clock: SystemClock
     session: SessionRecord
+    metrics: Metrics
 
     def open(self) -> tuple[int, Messages]:
         """Open a socket of ann's session."""
@@ -80,7 +83,7 @@ class Bench:
 
 
 @contextmanager
-def open_bench(directory: Path) -> Iterator[Bench]:
+def open_bench(directory: Path, tracing: Tracing | None = None) -> Iterator[Bench]:
     """Make a driver over stores in a file, with one user and one session."""
     thread, clock = StoreThread(), SystemClock()
     connection = open_server_file(directory / "server.db", SCHEMA)
@@ -101,6 +104,7 @@ def open_bench(directory: Path) -> Iterator[Bench]:
         custom_data=None,
     )
     assert accounts.open_session(session, token_hash=b"hash", now=now)
+    metrics = Metrics()
     driver = HubDriver(
         config.limits,
         rows=SqliteRows(connection, config, accounts),
@@ -109,9 +113,10 @@ def open_bench(directory: Path) -> Iterator[Bench]:
         issuer=issuer,
         clock=clock,
         randomness=SystemRandomness(),
+        watch=Watch(metrics, tracing or NoTracing()),
     )
     try:
-        yield Bench(config, driver, accounts, thread, connection, issuer, clock, session)
+        yield Bench(config, driver, accounts, thread, connection, issuer, clock, session, metrics)
     finally:
         driver.end()
         thread.close()

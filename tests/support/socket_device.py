@@ -67,6 +67,13 @@ class Account:
         login = answer.raise_for_status().json()
         return cls(url, login["user_id"], login["access_token"], login["refresh_token"])
 
+    @classmethod
+    def log_in_anonymously(cls, url: str) -> Account:
+        """Open a session of a new user without a name."""
+        place = f"{url}{APP}/auth/providers/anon-user/login"
+        login = httpx.post(place, json={"options": {"rotate": True}}).raise_for_status().json()
+        return cls(url, login["user_id"], login["access_token"], login["refresh_token"])
+
     @property
     def partition(self) -> str:
         """The user's own partition."""

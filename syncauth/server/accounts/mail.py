@@ -7,6 +7,7 @@ of a mail, which holds a token, nor the address that it goes to.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import queue
@@ -29,20 +30,29 @@ SECONDS: Final = 20.0
 
 Sender = Callable[[Mail], None]
 
+Told = Callable[[str], None]
+"""Called with what became of a mail: `sent`, `failed` or `dropped`."""
+
+
+def tell_nobody(outcome: str) -> None:
+    """Count nothing."""
+
 
 class Post:
     """A line of mail and the thread that sends it."""
 
-    def __init__(self, sender: Sender | None) -> None:
-        """Take who sends; without one every mail is told in the log as not sent."""
+    def __init__(self, sender: Sender | None, told: Told = tell_nobody) -> None:
+        """Take who sends; without one every mail is told in the log as not sent. `told` counts."""
         self._sender = sender
-        self._line: queue.Queue[Mail | None] = queue.Queue(LONGEST_LINE)
+        self._told = told
+        self._line: queue.Queue[tuple[Mail, contextvars.Context] | None] = queue.Queue(LONGEST_LINE)
         self._thread: threading.Thread | None = None
 
     def send(self, mail: Mail) -> None:
         """Put a mail in the line; a full line drops it, and the log says so."""
         if self._sender is None:
             LOGGER.error("a mail was not sent: mail.sender is not set")
+            self._told("dropped")
             return
         if self._thread is None:
             # A daemon: a mail server that does not answer must not keep the program from ending.
@@ -51,9 +61,10 @@ class Post:
             )
             self._thread.start()
         try:
-            self._line.put_nowait(mail)
+            self._line.put_nowait((mail, contextvars.copy_context()))
         except queue.Full:
             LOGGER.exception("a mail was not sent: too many are waiting")
+            self._told("dropped")
 
     def close(self, seconds: float = 2.0) -> None:
         """Send what stands in the line, but for no longer than that; idempotent."""
@@ -63,11 +74,18 @@ class Post:
             self._thread = None
 
     def _serve(self, sender: Sender) -> None:
-        while (mail := self._line.get()) is not None:
-            try:
-                sender(mail)
-            except Exception as error:  # noqa: BLE001 - the next mail must go out all the same
-                LOGGER.error("a mail was not sent: %s", type(error).__name__)  # noqa: TRY400 - its text may hold the mail
+        while (waiting := self._line.get()) is not None:
+            mail, context = waiting
+            context.run(self._send, sender, mail)
+
+    def _send(self, sender: Sender, mail: Mail) -> None:
+        try:
+            sender(mail)
+        except Exception as error:  # noqa: BLE001 - the next mail must go out all the same
+            LOGGER.error("a mail was not sent: %s", type(error).__name__)  # noqa: TRY400 - its text may hold the mail
+            self._told("failed")
+        else:
+            self._told("sent")
 
 
 class SmtpSender:

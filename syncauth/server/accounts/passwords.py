@@ -40,6 +40,11 @@ class Passwords:
         self._line = 0
         self._nobody = self._hasher.hash("no account has this hash")
 
+    @property
+    def line(self) -> int:
+        """How many hashings are under way or wait."""
+        return self._line
+
     async def hash(self, password: Secret) -> str:
         """Return the encoded hash, salt and parameters included; raises `ServerBusy`."""
         return await self._run(lambda: self._hasher.hash(password.reveal()))

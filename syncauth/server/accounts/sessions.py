@@ -23,6 +23,7 @@ from syncauth.server.accounts.endings import Endings
 from syncauth.server.accounts.issuer import Claims, Issued, Issuer, TokenFault, token_hash
 from syncauth.server.accounts.lifetimes import LiveLifetimes
 from syncauth.server.accounts.pace import Pace
+from syncauth.server.operations.ids import name_user
 from syncauth.server.settings.config import DAY, ServerConfig
 from syncauth.server.stores.admin_interface import Lifetime
 from syncauth.server.stores.interface import (
@@ -127,6 +128,7 @@ class Sessions:
         claims = self._issuer.verify_refresh(token, self._clock.wall())
         if isinstance(claims, TokenFault):
             return answers.NO_SUCH_SESSION
+        name_user(claims.user_id, claims.session_id)
         now = self._clock.wall()
         if not await self._thread.run(self._store.revoke_session, claims.session_id, now):
             return answers.NO_SUCH_SESSION
@@ -140,6 +142,7 @@ class Sessions:
             return answers.ACCESS_EXPIRED
         if isinstance(claims, TokenFault):
             return answers.INVALID_ACCESS
+        name_user(claims.user_id, claims.session_id)
         now = self._clock.wall()
         status = await self._thread.run(self._store.session_status, claims.session_id, now)
         if status is SessionStatus.ACTIVE:
@@ -212,6 +215,7 @@ class Sessions:
             return answers.session_ended("expired")
         if isinstance(claims, TokenFault):
             return answers.session_ended("revoked")
+        name_user(claims.user_id, claims.session_id)
         session = await self._thread.run(self._store.session, claims.session_id)
         if session is None or not (session.rotates or self._config.login.non_rotating_sessions):
             return answers.session_ended("revoked")
@@ -253,6 +257,7 @@ class Sessions:
         )
         if not opened:
             return answers.USER_DISABLED
+        name_user(session.user_id, session.session_id)
         await self._thread.run(self._store.forget_sessions, now - FORGET_AFTER, FORGET_AT_ONCE)
         return LoggedIn(session.user_id, session.device_id, access, refresh, life_ms)
 

@@ -9,13 +9,12 @@ or a token.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import traceback
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from syncauth.interfaces import Clock, Randomness
 from syncauth.sansio.messages import Limits, ServerMessage
@@ -31,9 +30,13 @@ from syncauth.server.hub.effects import (
     VerifyToken,
 )
 from syncauth.server.hub.hub import Hub
+from syncauth.server.hub.peer import Stage
+from syncauth.server.operations.ids import CURRENT, NOBODY, Ids, working_for
+from syncauth.server.operations.metrics import Metrics
+from syncauth.server.operations.tracing import NoTracing, Tracing
 from syncauth.server.settings.config import ServerLimits
 from syncauth.server.stores.interface import AccountStore
-from syncauth.server.stores.rows_interface import RowStore
+from syncauth.server.stores.rows_interface import Judged, Page, RowStore
 from syncauth.server.stores.thread import StoreThread
 
 LOGGER: Final = logging.getLogger("syncauth.server.hub.hub")
@@ -56,6 +59,13 @@ class Outlet(Protocol):
         ...
 
 
+class Watch(NamedTuple):
+    """What counts, and what traces."""
+
+    metrics: Metrics
+    tracing: Tracing
+
+
 class HubDriver:
     """The hub of one process, running. All methods are called on the event loop."""
 
@@ -69,8 +79,9 @@ class HubDriver:
         issuer: Issuer,
         clock: Clock,
         randomness: Randomness,
+        watch: Watch | None = None,
     ) -> None:
-        """Take the parts; `rows` and `accounts` are used in `thread` only."""
+        """Take the parts; `rows` and `accounts` are used in `thread` only. `watch` sees all."""
         told = Limits(limits.batch_rows, limits.batch_bytes, limits.window)
         self._hub = Hub(
             told,
@@ -83,7 +94,10 @@ class HubDriver:
         self._issuer = issuer
         self._clock = clock
         self._randomness = randomness
+        self._metrics, self._tracing = watch or Watch(Metrics(), NoTracing())
         self._outlets: dict[int, Outlet] = {}
+        self._ids: dict[int, Ids] = {}
+        self._page: Page | None = None  # that was read last
         self._opened = 0
         self._waiting: deque[inputs.Input] = deque()
         self._serving = False
@@ -91,6 +105,9 @@ class HubDriver:
         self._empty = asyncio.Event()
         self._empty.set()
         self._ended = False
+        stages = {each.value: functools.partial(self._hub.count, each) for each in Stage}
+        meaning = "Open sockets that the hub serves, by how far they are."
+        self._metrics.watch_by("sockets", meaning, "state", stages)
 
     # --- sockets ---------------------------------------------------------------------------------
 
@@ -103,6 +120,7 @@ class HubDriver:
             return None
         self._opened += 1
         self._outlets[self._opened] = outlet
+        self._ids[self._opened] = CURRENT.get()
         self._empty.clear()
         self.post(
             inputs.SocketOpened(self._opened, claims.user_id, claims.session_id, claims.expires_at)
@@ -111,23 +129,23 @@ class HubDriver:
 
     def closed(self, socket: int) -> None:
         """Forget a socket that has ended."""
-        del self._outlets[socket]
+        del self._outlets[socket], self._ids[socket]
         self.post(inputs.SocketClosed(socket))
         if not self._outlets:
             self._empty.set()
 
     def revoked(self, session_ids: Sequence[str]) -> None:
         """Look at sessions that this process has just ended."""
+        self._metrics.revoked(len(session_ids))
         self.post(inputs.SessionsRevoked(tuple(session_ids)))
 
-    async def drain(self, retry_after: float, within: float) -> None:
-        """Send all devices away, who may come back after `retry_after` seconds.
+    async def drain(self, retry_after: float, per_second: int) -> None:
+        """Send all devices away; returns when all sockets have ended.
 
-        Returns when all sockets have ended, at the latest after `within` seconds.
+        They may come back after `retry_after` seconds, so many in each second.
         """
-        self.post(inputs.DrainWanted(round(retry_after * 1000)))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), within)
+        self.post(inputs.DrainWanted(round(retry_after * 1000), per_second))
+        await self._empty.wait()
 
     def end(self) -> None:
         """Do nothing from now on; to be called when the sockets have ended."""
@@ -180,8 +198,10 @@ class HubDriver:
         match effect:
             case Send():
                 if effect.socket in self._outlets:
+                    self._metrics.sent(effect.message, self._page)
                     self._outlets[effect.socket].send(effect.message)
             case Close():
+                self._metrics.closed(effect.reason)
                 if effect.socket in self._outlets:
                     self._outlets[effect.socket].close(effect.code, effect.reason)
             case VerifyToken():
@@ -194,13 +214,43 @@ class HubDriver:
         """Have calls answered; those that go with a batch in one go, so that no answer comes between them."""
         together = any(isinstance(call, PushBatch) for call in calls)
         for group in [calls] if together else [[call] for call in calls]:
-            self._thread.start(functools.partial(self._answer_all, group), self._answered)
+            whose = [self._whose(call) for call in group]
+            self._thread.start(functools.partial(self._answer_all, group, whose), self._answered)
 
-    def _answer_all(self, calls: Sequence[StoreCall]) -> list[inputs.StoreAnswer]:
-        return [self._answer(call) for call in calls]
+    def _whose(self, call: StoreCall) -> Ids:
+        if isinstance(call, CheckSessions):
+            return NOBODY
+        return self._ids.get(call.socket, NOBODY)
 
-    def _answer(self, call: StoreCall) -> inputs.StoreAnswer:
-        """Make a call, in the store thread; a failure is an answer, too."""
+    def _answer_all(
+        self, calls: Sequence[StoreCall], whose: Sequence[Ids]
+    ) -> list[inputs.StoreAnswer]:
+        return [self._answer(call, ids) for call, ids in zip(calls, whose, strict=True)]
+
+    def _answer(self, call: StoreCall, ids: Ids) -> inputs.StoreAnswer:
+        """Make a call for whom it is, in the store thread; a failure is an answer, too."""
+        with working_for(ids):
+            return self._judge(call) if isinstance(call, PushBatch) else self._try(call)
+
+    def _judge(self, call: PushBatch) -> inputs.StoreAnswer:
+        """Judge a batch, measured and traced."""
+        started = self._clock.now()
+        ids = CURRENT.get()
+        names = {f"syncauth.{name}": value for name, value in ids.told().items()}
+        with self._tracing.span("syncauth.batch", ids.trace, names) as span:
+            answer = self._try(call)
+            span.note({"syncauth.batch": call.push.batch})
+            if not isinstance(answer, inputs.BatchJudged):
+                span.fail("internal")
+                return answer
+            self._metrics.judged(answer.answer, self._clock.now() - started)
+            if isinstance(answer.answer, Judged):
+                span.note({"syncauth.changes": answer.answer.changes})
+            else:
+                span.fail(type(answer.answer).__name__)
+        return answer
+
+    def _try(self, call: StoreCall) -> inputs.StoreAnswer:
         new_device = self._randomness.token(DEVICE_BYTES).hex()
         try:
             return self._calls.answer(call, new_device=new_device, now=self._clock.wall())
@@ -214,4 +264,7 @@ class HubDriver:
 
     def _answered(self, answers: Sequence[inputs.StoreAnswer]) -> None:
         for answer in answers:
+            if isinstance(answer, inputs.PageRead) and isinstance(answer.answer, Page):
+                self._page = answer.answer
             self.post(answer)
+        self._page = None

@@ -21,7 +21,7 @@ from syncauth.server.hub import (
     token_rules as tokens,
 )
 from syncauth.server.hub.effects import CheckSessions, Effect
-from syncauth.server.hub.peer import Peer, TokenLife
+from syncauth.server.hub.peer import Peer, Stage, TokenLife
 from syncauth.server.hub.roster import Roster
 from syncauth.server.hub.turn import Turn
 
@@ -50,7 +50,8 @@ class Hub:
         self._roster = Roster()
         self._checks_out = 0
         self._check_at = 0.0
-        self._retry_after: int | None = None  # set while draining
+        self._drain: inputs.DrainWanted | None = None
+        self._sent_away = 0
 
     def take(self, happening: inputs.Input, now: float) -> list[Effect]:
         """Let something happen, and return what is to be done about it, in this order.
@@ -73,8 +74,8 @@ class Hub:
             case inputs.DeadlineReached():
                 tokens.serve_deadlines(turn)
                 self._recheck(turn)
-            case inputs.DrainWanted(retry_after):
-                self._retry_after = retry_after
+            case inputs.DrainWanted():
+                self._drain = happening
                 for each in self._roster.everybody():
                     self._send_away(turn, each)
             case _:
@@ -87,6 +88,10 @@ class Hub:
         """Tell whether one more socket of this user may be opened."""
         in_all, own = len(self._roster), self._roster.count_of(user_id)
         return in_all < self._most and own < self._most_per_user
+
+    def count(self, stage: Stage) -> int:
+        """Return how many sockets are at a stage."""
+        return sum(each.stage is stage for each in self._roster.everybody())
 
     def next_deadline(self) -> float | None:
         """Return the wall-clock second at which `DeadlineReached` is to come; None for never."""
@@ -106,12 +111,17 @@ class Hub:
             opened_at=turn.now,
         )
         self._roster.add(peer)
-        if self._retry_after is not None:
-            self._send_away(turn, peer)
+        self._send_away(turn, peer)
 
     def _send_away(self, turn: Turn, peer: Peer) -> None:
+        """Send a socket away if the server is about to end: one after the other they come back."""
+        if self._drain is None:
+            return
         why = "the server is about to end and will be back"
-        turn.dismiss(peer, "server_restarting", why, retry_after=self._retry_after)
+        turn_to_come = 1000 * self._sent_away // self._drain.per_second
+        self._sent_away += 1
+        wait = self._drain.retry_after + turn_to_come
+        turn.dismiss(peer, "server_restarting", why, retry_after=wait)
 
     def _recheck(self, turn: Turn) -> None:
         if turn.now >= self._check_at and not self._checks_out:

@@ -135,9 +135,10 @@ class DeadlineReached:
 
 @dataclass(frozen=True, slots=True)
 class DrainWanted:
-    """The server is about to end; devices may come back after `retry_after` ms."""
+    """The server is about to end; devices may come back after `retry_after` ms, so many in a second."""
 
     retry_after: int
+    per_second: int = 500
 
 
 StoreAnswer = (

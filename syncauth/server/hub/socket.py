@@ -25,6 +25,7 @@ from syncauth.server.accounts.answers import ACCESS_EXPIRED, INVALID_ACCESS, Den
 from syncauth.server.accounts.issuer import Claims, Issuer, TokenFault
 from syncauth.server.hub import inputs
 from syncauth.server.hub.driver import HubDriver
+from syncauth.server.operations.ids import name_user
 from syncauth.server.routes.api import BASE
 from syncauth.server.routes.exchange import answer_denied, bearer
 from syncauth.server.settings.config import ServerConfig, ServerLimits
@@ -142,6 +143,7 @@ class SyncEndpoint:
         if isinstance(claims, Denied):
             await websocket.send_denial_response(_answer(claims))
             return
+        name_user(claims.user_id, claims.session_id)
         outgoing = Outgoing()
         # Before the upgrade is answered: of many at once no more are let in than there is room for.
         socket = self._driver.open(outgoing, claims)

@@ -1,5 +1,5 @@
 """
-The App Services compatible account API under `/api/client/v2.0`, and `/healthz`, as routes.
+The App Services compatible account API under `/api/client/v2.0`, `/healthz` and `/readyz`, as routes.
 
 Routes read a request, call a service and write its answer; they decide nothing. As in App Services, `auth/session`,
 `auth/profile`, `auth/delete` and `auth/api_keys` do not stand under `app/{id}`. The routes of logins, email addresses,
@@ -55,8 +55,11 @@ class _Refresh(msgspec.Struct, frozen=True):
 class AuthApi:
     """The routes of one app."""
 
-    def __init__(self, config: ServerConfig, services: Services) -> None:
-        """Take the services that decide."""
+    def __init__(
+        self, config: ServerConfig, services: Services, is_ending: Callable[[], bool] = bool
+    ) -> None:
+        """Take the services that decide, and what tells whether the server is about to end."""
+        self._is_ending = is_ending
         self._config = config
         self._services = services
         self._limit = config.limits.http_body_bytes
@@ -81,6 +84,7 @@ class AuthApi:
             Route(f"{BASE}/auth/delete", self._remove_user, methods=["DELETE"]),
             *ApiKeyRoutes(parts.api_keys, limit).routes(BASE),
             Route("/healthz", self._health, methods=["GET"]),
+            Route("/readyz", self._ready, methods=["GET"]),
         ]
 
     def _of_app(self, answer: Endpoint) -> Endpoint:
@@ -98,6 +102,12 @@ class AuthApi:
         """Answer 200 if the store can be read; if not, fail with 500 like every call."""
         await self._services.accounts.check_store()
         return answer_json(200, {"status": "ok"})
+
+    async def _ready(self, request: Request) -> Response:
+        """Answer 200 if more requests are welcome here: the server is healthy and not about to end."""
+        if self._is_ending():
+            return answer_json(503, {"status": "ending"})
+        return await self._health(request)
 
     async def _location(self, request: Request) -> Response:
         """Name this server as the client reached it: by the Host header (RFC 9110 section 7.2)."""

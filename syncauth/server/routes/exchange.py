@@ -20,6 +20,7 @@ from starlette.responses import Response
 from syncauth.models import Secret
 from syncauth.server.accounts.answers import Denied, bad_request
 from syncauth.server.accounts.pace import network_of
+from syncauth.server.operations.ids import note_refusal
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ def answer_empty(status: int) -> Response:
 
 def answer_denied(denied: Denied) -> Response:
     """Answer with the error JSON of App Services; ours adds `reason` and Retry-After."""
+    note_refusal(denied.code, denied.reason)
     body = {"error": denied.text, "error_code": denied.code, "link": ""}
     if denied.reason is not None:
         body["reason"] = denied.reason

@@ -27,6 +27,12 @@ from syncauth.server.settings.login import (
     read_issuers,
     read_mail,
 )
+from syncauth.server.settings.operations import (
+    DrainSettings,
+    MetricsSettings,
+    read_drain,
+    read_metrics,
+)
 from syncauth.server.settings.section import Section, refusal
 
 MINUTE: Final = 60
@@ -147,6 +153,8 @@ class ServerConfig:
     functions: Mapping[str, str] = field(default_factory=dict)
     custom_data: CustomDataSettings = CustomDataSettings()
     admin: AdminSettings = field(default_factory=AdminSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    drain: DrainSettings = field(default_factory=DrainSettings)
 
 
 def read_config(path: Path) -> ServerConfig:
@@ -192,6 +200,8 @@ def parse_config(document: dict[str, Any], *, folder: Path) -> ServerConfig:
         functions=read_functions(Section("functions", whole.pop("functions", {}))),
         custom_data=_custom_data(Section("custom_data", whole.pop("custom_data", {}))),
         admin=read_admin(Section("admin", whole.pop("admin", {}))),
+        metrics=read_metrics(Section("metrics", whole.pop("metrics", {})), folder),
+        drain=read_drain(Section("drain", whole.pop("drain", {}))),
     )
     Section("", whole).finish()
     return config

@@ -58,7 +58,7 @@ class AccountTables:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._connection.execute("COMMIT")
+            self._connection.commit()
         except BaseException:
             # Some errors, such as a full disk, have ended it already.
             if self._connection.in_transaction:

@@ -49,10 +49,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A batch has its result, now or since an earlier time; `touched` are the partitions with new versions."""
+    """A batch has its result, now or since an earlier time; `touched` are the partitions with new versions.
+
+    `changes` is how many changes were judged now: none where the result is an earlier one.
+    """
 
     result: BatchResult
     touched: frozenset[str] = field(default_factory=frozenset)
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

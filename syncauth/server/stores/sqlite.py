@@ -27,11 +27,13 @@ BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another program that writes to the file."""
 
 
-def open_server_file(path: Path | str, schema: str) -> sqlite3.Connection:
+def open_server_file(
+    path: Path | str, schema: str, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     """Open or make the file and run the schema file's SQL in one transaction.
 
     The SQL runs at every start, so it says CREATE TABLE IF NOT EXISTS. The connection is in autocommit mode and
-    for one thread at a time.
+    for one thread at a time; it is made by `factory`.
 
     Raises:
         InvalidConfig: the schema file's SQL fails; nothing of it was kept.
@@ -46,6 +48,7 @@ def open_server_file(path: Path | str, schema: str) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=512,
+            factory=factory,
         )
         try:
             _check_format(connection, path)

@@ -104,7 +104,7 @@ class SqliteRows:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._connection.execute("COMMIT")
+            self._connection.commit()
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -233,6 +233,7 @@ class SqliteRows:
                 why = f"a batch has {count} changes, the limit is {self._most_rows}"
                 return Problem("message_too_big", why)
             versions = Versions(self._connection, known.number, received, self._runs)
+            changes = decode_sections(sections)
             result = judge_batch(
                 self._connection,
                 versions,
@@ -249,7 +250,7 @@ class SqliteRows:
             touched = versions.finish()
             devices.count(self._connection, known, result, acked)
         self._runs.committed(known.number, versions)
-        return Judged(result, touched)
+        return Judged(result, touched, sum(len(each.rows) for each in changes))
 
     def _stored(self, device: int, batch: int, digest: str) -> Judged | Problem:
         row = self._connection.execute(

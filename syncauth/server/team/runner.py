@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import queue
 import threading
@@ -23,18 +24,38 @@ RETRY_AFTER: Final = 1.0
 
 Work = Callable[[], Any]
 
+Ended = Callable[[str, str], None]
+"""Called with the name of the runner and what became of a call: `ok`, `failed`, `timed_out`, `busy` or `given_up`."""
+
+
+def tell_nobody(name: str, outcome: str) -> None:
+    """Count nothing."""
+
 
 class Runner:
     """Slots in which callables run."""
 
-    def __init__(self, name: str, *, slots: int, seconds: float) -> None:
-        """Allow `slots` calls at once, each answered within `seconds`."""
+    def __init__(
+        self, name: str, *, slots: int, seconds: float, ended: Ended = tell_nobody
+    ) -> None:
+        """Allow `slots` calls at once, each answered within `seconds`; `ended` is told of each."""
         self._name = name
+        self._ended = ended
         self._slots = slots
         self._seconds = seconds
         self._taken = 0
         self._waiting: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+
+    @property
+    def name(self) -> str:
+        """What the runner runs."""
+        return self._name
+
+    @property
+    def taken(self) -> int:
+        """How many slots are taken."""
+        return self._taken
 
     async def call(self, callable_: Callable[..., Any], *arguments: Any) -> Any:
         """Call it and return what it returns; whatever it raises is raised.
@@ -44,6 +65,7 @@ class Runner:
             WaitTimedOut: it has not ended in time; its slot stays taken until it has.
         """
         if self._taken >= self._slots:
+            self._ended(self._name, "busy")
             what = f"all {self._slots} slots of {self._name} are taken"
             raise ServerBusy(what, retry_after=RETRY_AFTER)
         self._taken += 1
@@ -57,10 +79,14 @@ class Runner:
             done, _ = await asyncio.wait({work}, timeout=self._seconds)
         except asyncio.CancelledError:
             _give_up(work)
+            self._ended(self._name, "given_up")
             raise
         if not done:
             _give_up(work)
+            self._ended(self._name, "timed_out")
             raise WaitTimedOut(f"a call of {self._name} has not ended", waited=self._seconds)
+        good = not work.cancelled() and work.exception() is None
+        self._ended(self._name, "ok" if good else "failed")
         return work.result()
 
     def close(self) -> None:
@@ -82,7 +108,8 @@ class Runner:
             with contextlib.suppress(RuntimeError):  # the loop has ended in the meantime
                 loop.call_soon_threadsafe(_settle, answer, value, error)
 
-        self._waiting.put(run)
+        context = contextvars.copy_context()  # so that what it logs carries the ids of its caller
+        self._waiting.put(lambda: context.run(run))
         if len(self._threads) < self._slots:
             # Daemons: a function that never ends must not keep the program from ending.
             thread = threading.Thread(

@@ -323,16 +323,19 @@ def test_failure_of_the_store_ends_the_socket(story: HubStory) -> None:
 
 
 def test_drain_sends_everybody_away_and_takes_nobody_in(story: HubStory) -> None:
-    """Before the server ends every device is told to come back, newcomers too."""
+    """Before the server ends every device is told to come back, newcomers too, one after the other."""
     sockets = [story.live(), story.live(user=BOB, session="2"), story.opened("eve", "3")]
 
-    story.happen(inputs.DrainWanted(1500))
+    story.happen(inputs.DrainWanted(1500, per_second=50))
     late = story.opened()
 
-    for socket in (*sockets, late):
+    for place, socket in enumerate((*sockets, late)):
         goodbye = story.sent(socket)[-1]
         assert isinstance(goodbye, Goodbye)
-        assert (goodbye.code, goodbye.retry_after) == ("server_restarting", 1500)
+        assert (goodbye.code, goodbye.retry_after) == (
+            "server_restarting",
+            1500 + 20 * place,
+        )
         assert story.closed(socket) == 1012
 
 
