@@ -218,12 +218,10 @@ class App(UserVerbs):
             state = await port.state()
             self._opened()  # it may have been closed meanwhile
             self._known(user)  # or the user removed
-        except UserRemovedError:
+        except BaseException as error:
             await replica.close_file()
-            await self._user_files.discard_new(user.id)
-            raise
-        except BaseException:
-            await replica.close_file()
+            if isinstance(error, UserRemovedError):
+                await self._user_files.discard_new(user.id)
             raise
         driver.attach(user.id, port)
         self._replicas[user.id] = replica
