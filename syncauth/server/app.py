@@ -56,19 +56,16 @@ def create_app(
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
-        FileCorrupt, StorageError: the signing key or the file cannot be used; neither was changed.
-        FileInUse: the directory is being restored.
+        FileCorrupt, StorageError: the signing key, the file or the directory cannot be used.
     """
     with contextlib.ExitStack() as undo:
-        undo.callback(restore.enter(data_dir).release)
         added = load_extensions(config.functions, config.hooks, extensions)
         issuer = Issuer(open_key(data_dir), config.app_id)
         thread = StoreThread()
         undo.callback(thread.close)
         store, rows, query = thread.run_blocking(
-            _open_stores, config, data_dir / DATABASE, thread, undo
+            _open_stores, config, data_dir, thread, undo, clock, randomness
         )
-        thread.run_blocking(rows.begin_history, randomness.token(8).hex(), clock.wall())
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
         driver = HubDriver(
@@ -114,7 +111,12 @@ def _http_routes(config: ServerConfig, services: Services) -> list[BaseRoute]:
 
 
 def _open_stores(
-    config: ServerConfig, path: Path, thread: StoreThread, undo: contextlib.ExitStack
+    config: ServerConfig,
+    data_dir: Path,
+    thread: StoreThread,
+    undo: contextlib.ExitStack,
+    clock: Clock,
+    randomness: Randomness,
 ) -> tuple[SqliteAccounts, SqliteRows, Query | None]:
     """Open the file and both stores on its one connection; runs in the store thread."""
     try:
@@ -126,10 +128,12 @@ def _open_stores(
             why=str(error),
             remedy="Give the path of an SQL file in UTF-8",
         ) from error
-    connection = open_server_file(path, schema)
+    undo.callback(restore.enter(data_dir).release)
+    connection = open_server_file(data_dir / DATABASE, schema)
     undo.callback(thread.run_blocking, connection.close)
     accounts = SqliteAccounts(connection)
     rows = SqliteRows(connection, config, accounts)
+    rows.begin_history(randomness.token(8).hex(), clock.wall())
     sql = config.custom_data.query
     return accounts, rows, None if sql is None else prepare_query(connection, sql)
 
