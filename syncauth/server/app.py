@@ -33,7 +33,7 @@ from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions, load_extensions
-from syncauth.server.upkeep import holding, restore
+from syncauth.server.upkeep import restore
 
 RETRY_AFTER: Final = 1.0
 """Seconds after which devices may come back when the server ends; each adds its own jitter."""
