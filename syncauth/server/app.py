@@ -10,7 +10,6 @@ server sees of it. This module decides nothing at run time.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
-from syncauth.errors import InvalidConfig
 from syncauth.interfaces import Clock, Randomness
-from syncauth.server.accounts.custom_data import Query, prepare_query
 from syncauth.server.accounts.issuer import Issuer, open_key
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.hub.driver import HubDriver
@@ -32,8 +29,7 @@ from syncauth.server.routes.admin import AdminApi
 from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
 from syncauth.server.services import Parts, Services, open_services
 from syncauth.server.settings.config import ServerConfig
-from syncauth.server.stores.sqlite import DATABASE, open_server_file
-from syncauth.server.stores.sqlite_accounts import SqliteAccounts
+from syncauth.server.storage import open_storage
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions, load_extensions
@@ -57,7 +53,7 @@ def create_app(
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
-        FileCorrupt, StorageError: the signing key or the file cannot be used; neither was changed.
+        FileCorrupt, StorageError: the signing key, the file or the directory cannot be used.
     """
     with contextlib.ExitStack() as undo:
         added = load_extensions(config.functions, config.hooks, extensions)
@@ -65,23 +61,25 @@ def create_app(
         operations = Operations(config, clock, randomness, tracing)
         thread = StoreThread(operations.line)
         undo.callback(thread.close)
-        store, rows, query = thread.run_blocking(
-            _open_stores, config, data_dir / DATABASE, thread, operations.connection_class(), undo
+        stored = thread.run_blocking(
+            lambda: open_storage(
+                config, data_dir, thread, undo, clock, randomness, operations.connection_class()
+            )
         )
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
         parts = Parts(
-            store=store,
+            store=stored.accounts,
             thread=thread,
             issuer=issuer,
             passwords=passwords,
             clock=clock,
             randomness=randomness,
             on_revoked=lambda _ended: None,
-            query=query,
+            query=stored.query,
             metrics=operations.metrics,
         )
-        driver = _open_hub(config, parts, rows, operations)
+        driver = _open_hub(config, parts, stored.rows, operations)
         undo.callback(driver.end)
         services = open_services(config, added, replace(parts, on_revoked=driver.revoked))
         undo.callback(services.close)
@@ -122,31 +120,6 @@ def _open_hub(
     )
     operations.on_drain(driver.drain)
     return driver
-
-
-def _open_stores(
-    config: ServerConfig,
-    path: Path,
-    thread: StoreThread,
-    connection_class: type[sqlite3.Connection],
-    undo: contextlib.ExitStack,
-) -> tuple[SqliteAccounts, SqliteRows, Query | None]:
-    """Open the file and both stores on its one connection; runs in the store thread."""
-    try:
-        schema = config.schema.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfig(
-            "the schema file cannot be read",
-            setting="server.schema",
-            why=str(error),
-            remedy="Give the path of an SQL file in UTF-8",
-        ) from error
-    connection = open_server_file(path, schema, connection_class)
-    undo.callback(thread.run_blocking, connection.close)
-    accounts = SqliteAccounts(connection)
-    rows = SqliteRows(connection, config, accounts)
-    sql = config.custom_data.query
-    return accounts, rows, None if sql is None else prepare_query(connection, sql)
 
 
 def _lifespan(held: contextlib.ExitStack) -> Lifespan[Starlette]:

@@ -11,9 +11,10 @@ import pytest
 
 from syncauth.errors import FileCorrupt, InvalidConfig
 from syncauth.server.accounts.issuer import KEY_FILE
-from syncauth.server.app import DATABASE, create_app
+from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.settings.config import LoginSettings, ServedTable, ServerConfig
+from syncauth.server.stores.sqlite import DATABASE
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS notes (
     _partition TEXT NOT NULL, id TEXT NOT NULL, text TEXT, PRIMARY KEY (_partition, id));"""
