@@ -25,8 +25,8 @@ import click
 import uvicorn
 
 from syncauth.errors import InvalidConfig, SyncAuthError
-from syncauth.server.app import create_app
-from syncauth.server.clock import SystemClock, SystemRandomness
+from syncauth.server import SyncServer
+from syncauth.server.clock import SystemClock
 from syncauth.server.hub.socket import largest_frame
 from syncauth.server.routes.access_log import AccessLog
 from syncauth.server.settings.config import ServerConfig, read_config
@@ -91,7 +91,6 @@ def serve(
         config = read_config(config_path)
         # So that functions and hooks are found in modules beside the configuration file.
         sys.path.insert(0, str(config_path.resolve().parent))
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _listen(host, port) as door:
             asyncio.run(_run(config, data_dir, door, behind_tls_proxy=behind_tls_proxy))
     except InvalidConfig as error:
@@ -141,11 +140,11 @@ async def _run(
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     clock = SystemClock()
-    app = create_app(config, data_dir, clock, SystemRandomness())
+    sync_server = SyncServer(config, data_dir=data_dir, clock=clock)
     host, port = door.getsockname()[:2]
     place = f"[{host}]" if door.family is socket.AF_INET6 else host
     options = uvicorn.Config(
-        AccessLog(app, clock),
+        AccessLog(sync_server, clock),
         log_config=None,
         log_level="warning",  # uvicorn's own lines show paths with their query
         access_log=False,
@@ -155,13 +154,12 @@ async def _run(
         # A frame above the limit is answered with an error; far above it, it is not even read.
         ws_max_size=2 * largest_frame(config.limits),
         ws_per_message_deflate=False,
-        lifespan="on",
+        lifespan="off",
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
-    server = _Server(options, f"http://{place}:{port}", app.state.drain)
-    await server.serve(sockets=[door])
-    if not server.started:
-        raise click.exceptions.Exit(1)  # the reason was logged by the lifespan
+    server = _Server(options, f"http://{place}:{port}", sync_server.drain)
+    async with sync_server:
+        await server.serve(sockets=[door])
 
 
 def _refuse_open_door(host: str, *, behind_tls_proxy: bool) -> None:

@@ -99,6 +99,7 @@ def create_app(
             lifespan=_lifespan(undo.pop_all()),
         )
     app.state.drain = lambda: driver.drain(RETRY_AFTER, SECONDS_TO_DRAIN)
+    app.state.team_users = services.team_users
     return app
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
 
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.admin import AdminSettings, read_admin
@@ -111,7 +112,8 @@ class LoginSettings:
     """Which logins there are.
 
     `non_rotating_sessions` admits App Services clients, which ignore a new refresh token.
-    `password_cost` "low" makes hashing cheap and is for test mode only.
+    `password_cost` "low" makes hashing cheap and is for test mode only. `trusted_origins` are those
+    of other sites whose pages may sign in by the team's `authenticate`.
     """
 
     anonymous: bool = True
@@ -119,6 +121,7 @@ class LoginSettings:
     api_key: bool = True
     non_rotating_sessions: bool = True
     password_cost: PasswordCost = "owasp"  # noqa: S105 - how dear hashing is
+    trusted_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +312,15 @@ def _limits(section: Section) -> ServerLimits:
     return ServerLimits(**limits)
 
 
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it (RFC 6454 section 6.2)."""
+    parts = urlsplit(text.lower())
+    if parts.scheme not in {"https", "http"} or text.lower() != f"{parts.scheme}://{parts.netloc}":
+        remedy = "Write it as https://app.example.com, without a path"
+        raise refusal("login.trusted_origins", f"{text!r} is no origin", remedy)
+    return text.lower()
+
+
 def _login(section: Section, *, test_mode: bool) -> LoginSettings:
     cost = section.choice("password_cost", ("owasp", "low"))
     if cost == "low" and not test_mode:
@@ -320,6 +332,7 @@ def _login(section: Section, *, test_mode: bool) -> LoginSettings:
         api_key=section.flag("api_key", default=True),
         non_rotating_sessions=section.flag("non_rotating_sessions", default=True),
         password_cost=cast("PasswordCost", cost),
+        trusted_origins=tuple(_origin(text) for text in section.texts("trusted_origins")),
     )
     section.finish()
     return login
