@@ -9,13 +9,12 @@ is told as a typed error before anything is served. The application's end closes
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
-from starlette.types import Lifespan
 
 from syncauth.errors import InvalidConfig
 from syncauth.interfaces import Clock, Randomness
@@ -51,7 +50,8 @@ def create_app(
 
     `extensions` are functions and hooks given in code; they win over those that `config` names.
     Await `app.state.drain()` before the server closes its sockets, so that every device is told
-    to come back. The file is closed at the end of the application's lifespan.
+    to come back. `app.state.team_users` is for `SyncServer`. The file is closed at the end of the
+    application's lifespan.
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
@@ -93,11 +93,8 @@ def create_app(
         )
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
-        app = Starlette(
-            routes=[*_http_routes(config, services), endpoint.route()],
-            exception_handlers=dict(ERROR_HANDLERS),
-            lifespan=_lifespan(undo.pop_all()),
-        )
+        routes = [*_http_routes(config, services), endpoint.route()]
+        app = _application(routes, undo.pop_all())
     app.state.drain = lambda: driver.drain(RETRY_AFTER, SECONDS_TO_DRAIN)
     app.state.team_users = services.team_users
     return app
@@ -131,12 +128,12 @@ def _open_stores(
     return accounts, rows, None if sql is None else prepare_query(connection, sql)
 
 
-def _lifespan(held: contextlib.ExitStack) -> Lifespan[Starlette]:
-    """Return a lifespan that closes at its end what the application holds."""
+def _application(routes: Sequence[BaseRoute], held: contextlib.ExitStack) -> Starlette:
+    """Return the routes as an application that closes at its lifespan's end what it holds."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         with held:
             yield
 
-    return lifespan
+    return Starlette(routes=routes, exception_handlers=dict(ERROR_HANDLERS), lifespan=lifespan)
