@@ -8,12 +8,12 @@ database nor run the rules.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, cast
-from urllib.parse import urlsplit
 
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.admin import AdminSettings, read_admin
@@ -38,6 +38,10 @@ ANONYMOUS_LIFE: Final = 18_250 * DAY
 
 SHORTEST_ACCESS: Final = 2
 """Clients flap below this life, so that not even test mode goes there."""
+
+ORIGIN: Final = re.compile(
+    r"(?P<scheme>https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]+))?"
+)
 
 PasswordCost = Literal["owasp", "low"]
 PartitionMode = Literal["user", "column"]
@@ -314,9 +318,9 @@ def _limits(section: Section) -> ServerLimits:
 
 def _origin(text: str) -> str:
     """Return an origin as browsers write it (RFC 6454 section 6.2)."""
-    parts = urlsplit(text.lower())
-    if parts.scheme not in {"https", "http"} or text.lower() != f"{parts.scheme}://{parts.netloc}":
-        remedy = "Write it as https://app.example.com, without a path"
+    match = ORIGIN.fullmatch(text.lower())
+    if match is None or match["port"] == {"https": "443", "http": "80"}[match["scheme"]]:
+        remedy = "Write it as browsers do: https://app.example.com, without a path or standard port"
         raise refusal("login.trusted_origins", f"{text!r} is no origin", remedy)
     return text.lower()
 

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,7 +27,7 @@ from syncauth.errors import (
 from syncauth.sansio.messages import SUBPROTOCOL
 from syncauth.server import Extensions, FunctionContext, SyncServer
 from syncauth.server.app import DATABASE
-from tests.support.embedding.in_process import BASE, Make, bearer, client_of, maker
+from tests.support.embedding.in_process import BASE, LOGIN, Make, bearer, client_of, maker
 from tests.support.embedding.parents import SCHEMA
 
 
@@ -205,6 +206,25 @@ async def test_handlers_and_middleware_of_the_parent(make: Make) -> None:
     assert inside.json()["error_code"] == "NotFound"
     assert inside.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
     assert outside.text == "the parent's page"
+
+
+async def test_a_failure_below_the_mount_is_answered_there(make: Make) -> None:
+    """What fails is told in the form of App Services and raised, as Starlette does; no page of the parent is shown."""
+
+    async def page(_request: Request, _error: Exception) -> Response:
+        return PlainTextResponse("the parent's page", 500)
+
+    def authenticate(*_given: Any) -> None:
+        raise ValueError
+
+    server = make(authenticate=authenticate)
+    handlers: dict[Any, Any] = {ValueError: page, Exception: page}
+    parent = Starlette(routes=[Mount("/sync", server)], exception_handlers=handlers)
+    transport = httpx.ASGITransport(parent, raise_app_exceptions=False)
+    async with server, httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+        answer = await client.post(f"/sync{LOGIN}", json={})
+
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "InternalServerError")
 
 
 @pytest.mark.parametrize(
