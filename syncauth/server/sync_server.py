@@ -46,7 +46,7 @@ class SyncServer:
 
     It is an ASGI 3 application: mount it (`Mount("/sync", server)` of Starlette, `app.mount("/sync", server)` of
     FastAPI) or give it to an ASGI server as it is. The parent should run `server.lifespan`; where it cannot, the first
-    request starts the server, and it ends with the process. A server belongs to the event loop in which it started.
+    request starts the server, and it ends with the event loop. A server belongs to the event loop in which it started.
     It can be started again after it was closed. Several may live in one process, each with a `data_dir` of its own.
     """
 
@@ -125,8 +125,8 @@ class SyncServer:
     async def drain(self) -> None:
         """Send all devices away, who come back after a second; returns when they have gone, at the latest after 3 s.
 
-        To be called before an ASGI server closes the sockets in its own way. Until `aclose` or `start` every further
-        request is answered with 503.
+        To be called before an ASGI server closes the sockets in its own way. From then on every further request is
+        answered with 503.
         """
         if self._app is not None:
             self._check_loop()
@@ -184,6 +184,7 @@ class SyncServer:
         if scope["type"] == "lifespan":
             await Router(lifespan=self.lifespan)(scope, receive, send)
             return
+        self._check_loop()
         if self._ending:
             await _turn_away(scope, receive, send)
             return
@@ -252,13 +253,13 @@ class SyncServer:
         if self._app is None:
             LOGGER.warning("started by a request, since no lifespan has: see SyncServer.lifespan")
             await self.start()
-        self._check_loop()
         if self._app is None:
             what = "the sync server was closed"
             raise Closed(what, remedy="Start it again: async with server")
         return self._app
 
     async def _users(self) -> TeamUsers:
+        self._check_loop()
         if self._ending:
             what = "the sync server was closed"
             raise Closed(what, remedy="Start it again: async with server")
@@ -266,6 +267,10 @@ class SyncServer:
         return users
 
     def _check_loop(self) -> None:
+        if self._loop is not None and self._loop.is_closed():
+            # With the loop has ended what it held: asyncio closes its asynchronous generators, the lifespan among them.
+            self._app = self._held = self._loop = None
+            self._turn, self._ending, self._requests = asyncio.Lock(), False, 0
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             what = "the sync server was started in another event loop"
             remedy = "Call it in that loop, and close it there before it is started anew"

@@ -123,6 +123,20 @@ def test_a_server_belongs_to_its_event_loop(make: Make) -> None:
         third.run(server.aclose())
 
 
+def test_a_server_ends_with_its_event_loop(make: Make, tmp_path: Path) -> None:
+    """One that a request has started and nobody closed is closed with the loop, and starts again in the next."""
+    server = make()
+
+    async def ask() -> int:
+        async with client_of(server) as client:
+            return (await client.get("/healthz")).status_code
+
+    for _ in range(2):
+        assert asyncio.run(ask()) == 200
+        assert (tmp_path / "data" / DATABASE).exists()
+        assert not (tmp_path / "data" / f"{DATABASE}-wal").exists()
+
+
 async def test_closing_waits_for_requests_under_way(make: Make) -> None:
     """A call that is being served gets its answer before the file is closed."""
     going, begun = asyncio.Event(), asyncio.Event()
