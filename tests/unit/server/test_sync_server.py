@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from syncauth.errors import (
     Closed,
@@ -193,12 +193,20 @@ async def test_the_location_names_the_mount(make: Make) -> None:
     inner = Starlette(routes=[Mount("/sync", server)])
     parent = Starlette(routes=[Mount("/a", inner), Mount("/sync", server)])
     place = f"{BASE}/app/test/location"
+
+    async def behind_proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on as uvicorn does with --root-path."""
+        await parent(dict(scope, root_path="/p", path="/p" + scope["path"]), receive, send)
+
     async with server, client_of(parent) as client, client_of(server) as plain:
         for prefix in ("/sync", "/a/sync"):
             told = (await client.get(prefix + place)).json()
             assert told["hostname"] == f"http://host{prefix}"
             assert told["ws_hostname"] == f"ws://host{prefix}"
         assert (await plain.get(place)).json()["hostname"] == "http://host"
+        async with client_of(behind_proxy) as outside:
+            told = (await outside.get(f"/sync{place}")).json()
+            assert told["hostname"] == "http://host/p/sync"
 
 
 async def test_handlers_and_middleware_of_the_parent(make: Make) -> None:
