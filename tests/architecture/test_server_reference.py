@@ -15,8 +15,9 @@ PAGE = (ROOT / "docs" / "reference" / "server-api.md").read_text("utf-8")
 VALUES = [
     getattr(server, name)
     for name in server.__all__
-    if dataclasses.is_dataclass(getattr(server, name))
+    if dataclasses.is_dataclass(getattr(server, name)) and name != "ServerConfig"
 ]
+"""The settings have a page of their own."""
 
 
 def lines(heading: str) -> dict[str, list[str]]:
