@@ -12,10 +12,12 @@ SyncAuthError
 │   ├── NotSupported
 │   ├── BodyNotReplayable
 │   ├── FunctionError
+│   ├── WrongLoop
 │   └── TableNotTrackable
 ├── AuthError
 │   ├── CredentialsRefused
 │   ├── AccountNameInUse
+│   ├── TokenRefused
 │   └── ReloginRequiredError
 ├── UnreachableError
 │   ├── ServerUnreachable
@@ -90,7 +92,7 @@ class InvalidState(UsageError):
 
 
 class Closed(UsageError):
-    """The App or replica was closed; its verbs can no longer be used."""
+    """The App, replica or server was closed; its verbs can no longer be used."""
 
 
 class InvalidConfig(UsageError):
@@ -148,6 +150,10 @@ class FunctionError(UsageError):
     """Raised by a function of the server's team to refuse its caller, who is told `what` and nothing else."""
 
 
+class WrongLoop(UsageError):
+    """A `SyncServer` was used in another event loop than the one in which it was started."""
+
+
 class TableNotTrackable(UsageError):
     """A table cannot be synchronised in its present shape; nothing was changed.
 
@@ -184,6 +190,19 @@ class CredentialsRefused(AuthError):
 
 class AccountNameInUse(AuthError):
     """Registration was refused because the name is taken."""
+
+
+class TokenRefused(AuthError):
+    """What was given to `SyncServer.verify` is no valid access token; the text is not kept.
+
+    `reason` is `invalid` (no access token of this app), `expired` (its end has come: its holder may refresh), or a
+    word of `models.ReloginReason` (its session has ended: its user must log in).
+    """
+
+    def __init__(self, *, reason: str) -> None:
+        """Keep why."""
+        self.reason = reason
+        super().__init__("the access token was refused", why=reason, remedy="Answer with 401")
 
 
 class ReloginRequiredError(AuthError):

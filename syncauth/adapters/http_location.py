@@ -8,6 +8,7 @@ do I/O.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -22,11 +23,16 @@ API: Final = "/api/client/v2.0"
 _TO_HTTP: Final = {"ws": "http", "wss": "https"}
 _TO_SOCKET: Final = {"http": "ws", "https": "wss"}
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_PLAIN_PATH: Final = re.compile(r"(/(?!\.\.?(/|$))[\w.~-]+)*/?", re.ASCII)
+"""A path that means one place, however it is read: no empty or dotted steps, no escapes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The two addresses of a server, without trailing slash: of calls, and of sync."""
+    """The two addresses of a server, without trailing slash: of calls, and of sync.
+
+    Either may have a path before the API's, such as that of the mount in a larger application.
+    """
 
     http: str
     socket: str
@@ -61,14 +67,14 @@ def _accept(url: str, config: AppConfig) -> str:
         origin, own_origin = _origin(there), _origin(own)
     except ValueError as error:
         raise Malformed("the location is no address") from error
-    plain = there.scheme in _DEFAULT_PORTS and there.path in ("", "/") and there.hostname
+    plain = there.scheme in _DEFAULT_PORTS and there.hostname and _PLAIN_PATH.fullmatch(there.path)
     if not plain or there.query or there.fragment or "@" in there.netloc:
         raise Malformed("the location is no address of a server")
     if origin == own_origin:
-        # The same place; a path before the API is known to the app alone.
+        # The same place; what a proxy in between adds to the path is known to the app alone.
         return config.base_url
     _check_trust(there, own, config.trusted_hosts)
-    return f"{there.scheme}://{there.netloc}"
+    return f"{there.scheme}://{there.netloc}{there.path.rstrip('/')}"
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:

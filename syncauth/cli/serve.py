@@ -25,8 +25,8 @@ import click
 import uvicorn
 
 from syncauth.errors import InvalidConfig, SyncAuthError
-from syncauth.server.app import create_app
-from syncauth.server.clock import SystemClock, SystemRandomness
+from syncauth.server import SyncServer
+from syncauth.server.clock import SystemClock
 from syncauth.server.hub.socket import largest_frame
 from syncauth.server.operations.logs import FORMATS, LogFormat, set_up_logs
 from syncauth.server.operations.operations import Operations
@@ -96,7 +96,6 @@ def serve(
         config = read_config(config_path)
         # So that functions and hooks are found in modules beside the configuration file.
         sys.path.insert(0, str(config_path.resolve().parent))
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         own_port = config.metrics.port
         with (
             _listen(host, port) as door,
@@ -200,12 +199,12 @@ async def _run(
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     clock = SystemClock()
-    app = create_app(config, data_dir, clock, SystemRandomness())
+    sync_server = SyncServer(config, data_dir=data_dir, clock=clock)
     ready = {"url": _url(door)}
     if metrics_door is not None:
         ready["metrics_url"] = f"{_url(metrics_door)}/metrics"
     options = uvicorn.Config(
-        app,
+        sync_server,
         log_config=None,
         log_level="warning",  # uvicorn's own lines show paths with their query
         access_log=False,
@@ -215,15 +214,13 @@ async def _run(
         # A frame above the limit is answered with an error; far above it, it is not even read.
         ws_max_size=2 * largest_frame(config.limits),
         ws_per_message_deflate=False,
-        lifespan="on",
+        lifespan="off",
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
-    operations: Operations = app.state.operations
-    server = _Server(options, ready, operations)
-    async with _serving_metrics(operations, metrics_door):
-        await server.serve(sockets=[door])
-    if not server.started:
-        raise click.exceptions.Exit(1)  # the reason was logged by the lifespan
+    async with sync_server:
+        server = _Server(options, ready, sync_server.operations)
+        async with _serving_metrics(sync_server.operations, metrics_door):
+            await server.serve(sockets=[door])
 
 
 def _refuse_open_door(host: str, *, behind_tls_proxy: bool) -> None:

@@ -10,13 +10,12 @@ server sees of it. This module decides nothing at run time.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
-from starlette.types import Lifespan
 
 from syncauth.interfaces import Clock, Randomness
 from syncauth.server.accounts.issuer import Issuer, open_key
@@ -48,8 +47,8 @@ def create_app(
 
     `extensions` are functions and hooks given in code; they win over those that `config` names.
     Await `app.state.drain()` before the server closes its sockets, so that every device is told
-    to come back. The file is closed at the end of the application's lifespan. Spans go to `tracing`,
-    by default to OpenTelemetry where it is installed.
+    to come back. `app.state.team_users` is for `SyncServer`. The file is closed at the end of the
+    application's lifespan. Spans go to `tracing`, by default to OpenTelemetry where it is installed.
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
@@ -85,11 +84,8 @@ def create_app(
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
         routes = [*_http_routes(config, services, operations), endpoint.route()]
-        app = Starlette(
-            routes=routes,
-            exception_handlers=dict(ERROR_HANDLERS),
-            lifespan=_lifespan(undo.pop_all()),
-        )
+        app = _application(routes, undo.pop_all())
+    app.state.team_users = services.team_users
     operations.surround(app, routes, line=lambda: passwords.line)
     return app
 
@@ -122,12 +118,12 @@ def _open_hub(
     return driver
 
 
-def _lifespan(held: contextlib.ExitStack) -> Lifespan[Starlette]:
-    """Return a lifespan that closes at its end what the application holds."""
+def _application(routes: Sequence[BaseRoute], held: contextlib.ExitStack) -> Starlette:
+    """Return the routes as an application that closes at its lifespan's end what it holds."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         with held:
             yield
 
-    return lifespan
+    return Starlette(routes=routes, exception_handlers=dict(ERROR_HANDLERS), lifespan=lifespan)

@@ -2,7 +2,7 @@
 The server's real clock and randomness: the only module of the server that reads either.
 
 Everything else gets both as arguments, so that the whole server runs in virtual time. This module
-must never be imported by anything but the command that starts the server.
+must never be imported by anything but what starts the server: `SyncServer` and the command.
 """
 
 from __future__ import annotations

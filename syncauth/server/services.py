@@ -22,6 +22,7 @@ from syncauth.server.accounts.mail import Post, open_sender
 from syncauth.server.accounts.pace import Pace
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.accounts.sessions import Revoked, Sessions
+from syncauth.server.accounts.team_users import TeamUsers
 from syncauth.server.admin.deeds import Deeds
 from syncauth.server.admin.keys import AdminKeys
 from syncauth.server.operations.metrics import Metrics
@@ -53,6 +54,7 @@ class Services:
     api_keys: ApiKeys
     functions: Functions
     admin: Admin
+    team_users: TeamUsers
     clock: Clock
     _runners: tuple[Runner, Runner]
     _post: Post
@@ -107,11 +109,13 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
         randomness=parts.randomness,
     )
     accounts = _accounts(config, parts, sessions, emails, pace)
+    logins = _logins(config, extensions, parts, sessions, pace, hooks)
     return Services(
         sessions=sessions,
         accounts=accounts,
         emails=emails,
-        logins=_logins(config, extensions, parts, sessions, pace, hooks),
+        logins=logins,
+        team_users=_team_users(parts, sessions, logins),
         api_keys=ApiKeys(
             config,
             store=parts.store,
@@ -222,6 +226,16 @@ def _logins(
     )
 
 
+def _team_users(parts: Parts, sessions: Sessions, logins: Logins) -> TeamUsers:
+    return TeamUsers(
+        logins=logins,
+        sessions=sessions,
+        store=parts.store,
+        thread=parts.thread,
+        clock=parts.clock,
+    )
+
+
 def _check(config: ServerConfig, extensions: Extensions) -> None:
     """Refuse settings that ask for what nobody does."""
     for setting, mode, function in (
@@ -232,3 +246,6 @@ def _check(config: ServerConfig, extensions: Extensions) -> None:
             raise refusal(f"hooks.{setting}", "it is missing", "Name the function there")
         if mode == "mail" and extensions.mail is None and config.mail.sender == "none":
             raise refusal("mail.sender", "it is missing", "Say who sends the mail of [email]")
+    if extensions.authenticate is not None and extensions.custom_login is not None:
+        why = "hooks.custom_login answers the same login"
+        raise refusal("hooks.authenticate", why, "Keep one of the two")

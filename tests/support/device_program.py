@@ -51,6 +51,11 @@ class Program:
         user = await self._app.log_in(credentials)
         return {"user": user.id}
 
+    async def do_log_in_with(self, payload: dict[str, Any]) -> dict[str, Any]:
+        user = await self._app.log_in(syncauth.Credentials.function(payload))
+        token = await user.valid_access_token()
+        return {"user": user.id, "token": token.reveal()}
+
     async def do_log_out(self) -> None:
         await self._app.log_out()
 

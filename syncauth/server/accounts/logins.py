@@ -7,7 +7,7 @@ for: of a token (iss, sub), never an email address. This module must never let a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -58,6 +58,7 @@ class Logins:
         self._runner = runner
         self._custom_login = extensions.custom_login
         self._pace = pace
+        self._authenticate = extensions.authenticate
         self._clock = clock
 
     async def log_in_with_key(self, key: Secret, options: ClientOptions) -> LoggedIn | Denied:
@@ -89,16 +90,28 @@ class Logins:
         name = msgspec.json.encode([found.issuer, found.subject]).decode()
         return await self._admit(CUSTOM_TOKEN, name, found.data, options)
 
+    @property
+    def sees_requests(self) -> bool:
+        """Whether the team's own sign-in decides, which may believe a cookie."""
+        return self._authenticate is not None
+
     async def log_in_with_function(
-        self, payload: dict[str, Any], options: ClientOptions
+        self, payload: dict[str, Any], options: ClientOptions, connection: Any
     ) -> LoggedIn | Denied:
-        """Open a session for the id that the team's function gives for the payload."""
-        if self._custom_login is None:
+        """Open a session for the id that the team's function gives for the payload.
+
+        `connection` is what the team's own sign-in is shown; nothing else looks at it.
+        """
+        arguments: tuple[Any, ...] = (payload,)
+        function: Callable[..., Any] | None = self._custom_login
+        if self._authenticate is not None:
+            arguments, function = (connection, payload), self._authenticate
+        if function is None:
             return answers.provider_off(CUSTOM_FUNCTION)
         if slowed := self._pace.login(CUSTOM_FUNCTION, options.address):
             return slowed
         try:
-            answer = await self._runner.call(self._custom_login, payload)
+            answer = await self._runner.call(function, *arguments)
         except ServerBusy as busy:
             return answers.too_many(busy.retry_after or 1)
         except WaitTimedOut:
@@ -113,6 +126,12 @@ class Logins:
             return answers.refused("invalid credentials")
         self._pace.proved(CUSTOM_FUNCTION, options.address)
         return await self._admit(CUSTOM_FUNCTION, answer, data, options)
+
+    async def admit_own(
+        self, own_id: str, data: dict[str, Any], options: ClientOptions
+    ) -> LoggedIn | Denied:
+        """Open a session for a user whom the team itself has authenticated, by the team's id."""
+        return await self._admit(CUSTOM_FUNCTION, own_id, data, options)
 
     async def _admit(
         self, provider: str, name: str, data: dict[str, Any], options: ClientOptions

@@ -14,7 +14,6 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -27,7 +26,7 @@ from syncauth.server.hub import inputs
 from syncauth.server.hub.driver import HubDriver
 from syncauth.server.operations.ids import name_user
 from syncauth.server.routes.api import BASE
-from syncauth.server.routes.exchange import answer_denied, bearer
+from syncauth.server.routes.exchange import bearer, refuse_upgrade
 from syncauth.server.settings.config import ServerConfig, ServerLimits
 
 UNSENT_MESSAGES: Final = 32
@@ -141,14 +140,14 @@ class SyncEndpoint:
     async def _serve(self, websocket: WebSocket) -> None:
         claims = self._admit(websocket)
         if isinstance(claims, Denied):
-            await websocket.send_denial_response(_answer(claims))
+            await refuse_upgrade(websocket, claims)
             return
         name_user(claims.user_id, claims.session_id)
         outgoing = Outgoing()
         # Before the upgrade is answered: of many at once no more are let in than there is room for.
         socket = self._driver.open(outgoing, claims)
         if socket is None:
-            await websocket.send_denial_response(_answer(NO_ROOM))
+            await refuse_upgrade(websocket, NO_ROOM)
             return
         try:
             await websocket.accept(messages.SUBPROTOCOL)
@@ -212,10 +211,3 @@ class SyncEndpoint:
             return inputs.MessageReceived(socket, messages.decode_from_client(frame))
         except InvalidMessage as error:
             return inputs.FrameRefused(socket, "bad_message", error.why)
-
-
-def _answer(denied: Denied) -> Response:
-    response = answer_denied(denied)
-    if denied.status == UPGRADE_NEEDED.status:
-        response.headers["Upgrade"] = "websocket"  # RFC 9110 section 15.5.22
-    return response

@@ -69,7 +69,8 @@ class AuthApi:
         app = f"{BASE}/app/{{app_id}}"
         provider = f"{app}/auth/providers"
         parts, limit = self._services, self._limit
-        logins = LoginRoutes(parts.accounts, parts.logins, parts.sessions, limit)
+        trusted = frozenset(self._config.login.trusted_origins)
+        logins = LoginRoutes(parts.accounts, parts.logins, parts.sessions, limit, trusted)
         functions = FunctionRoutes(
             parts.sessions, parts.functions, parts.clock, self._config.limits.function_bytes
         )
@@ -110,9 +111,12 @@ class AuthApi:
         return await self._health(request)
 
     async def _location(self, request: Request) -> Response:
-        """Name this server as the client reached it: by the Host header (RFC 9110 section 7.2)."""
+        """Name this server as the client reached it: by the Host header (RFC 9110 section 7.2).
+
+        The path under which it is mounted belongs to it: clients put the API's path behind.
+        """
         secure = request.url.scheme == "https"
-        place = request.headers.get("host", "")
+        place = request.headers.get("host", "") + request.scope.get("root_path", "").rstrip("/")
         body = {
             "deployment_model": "LOCAL",
             "location": "local",

@@ -16,8 +16,11 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from syncauth.models import Secret
+from syncauth.sansio.messages import SUBPROTOCOL
+from syncauth.sansio.sync_errors import Close
 from syncauth.server.accounts.answers import Denied, bad_request
 from syncauth.server.accounts.pace import network_of
 from syncauth.server.operations.ids import note_refusal
@@ -57,6 +60,26 @@ def answer_denied(denied: Denied) -> Response:
     if denied.retry_after is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(denied.retry_after)))
     return response
+
+
+async def refuse_upgrade(websocket: WebSocket, denied: Denied) -> None:
+    """Refuse a socket with the HTTP status of the denial.
+
+    An ASGI server without the extension for that (such as daphne) can only say 403, which proves nothing: there what
+    the device must know, that its token is not taken, that it is to wait or that the server ends, is said by the close
+    code.
+    """
+    if "websocket.http.response" in (websocket.scope.get("extensions") or {}):
+        response = answer_denied(denied)
+        if denied.status == 426:  # noqa: PLR2004 - RFC 9110 section 15.5.22
+            response.headers["Upgrade"] = "websocket"
+        await websocket.send_denial_response(response)
+        return
+    codes = {401: Close.TOKEN, 429: Close.SLOW_DOWN, 503: Close.RESTARTING}
+    code = codes.get(denied.status)
+    if code is not None and SUBPROTOCOL in websocket.scope["subprotocols"]:
+        await websocket.accept(SUBPROTOCOL)
+    await websocket.close(code or Close.REFUSED)
 
 
 def bearer(request: HTTPConnection) -> Secret | Denied:

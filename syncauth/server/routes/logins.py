@@ -7,10 +7,11 @@ must never log, and no body of a login has a `repr` that shows what it holds.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -22,6 +23,7 @@ from syncauth.server.accounts.answers import Denied, LoggedIn, bad_request, prov
 from syncauth.server.accounts.issuer import Claims
 from syncauth.server.accounts.logins import Logins
 from syncauth.server.accounts.sessions import ClientOptions, Sessions
+from syncauth.server.routes.cross_site import CROSS_SITE, is_cross_site
 from syncauth.server.routes.exchange import (
     Guard,
     address_of,
@@ -70,8 +72,16 @@ class _Token(msgspec.Struct, frozen=True):
 class LoginRoutes:
     """The routes of logins."""
 
-    def __init__(self, accounts: Accounts, logins: Logins, sessions: Sessions, limit: int) -> None:
-        """Take the services, and how many bytes a body may have."""
+    def __init__(
+        self,
+        accounts: Accounts,
+        logins: Logins,
+        sessions: Sessions,
+        limit: int,
+        trusted_origins: Collection[str],
+    ) -> None:
+        """Take the services, how many bytes a body may have, and which sites may sign in."""
+        self._trusted_origins = trusted_origins
         self._accounts = accounts
         self._logins = logins
         self._sessions = sessions
@@ -122,6 +132,9 @@ class LoginRoutes:
         return _answer(await self._logins.log_in_with_token(Secret(body.token), options))
 
     async def _function(self, request: Request) -> Response:
+        sees_requests = self._logins.sees_requests
+        if sees_requests and is_cross_site(request.headers, self._trusted_origins):
+            return answer_denied(CROSS_SITE)
         body = await read_json(request, dict[str, Any], limit=self._limit)
         if isinstance(body, Denied):
             return answer_denied(body)
@@ -133,7 +146,9 @@ class LoginRoutes:
         options = await self._options(request, said)
         if isinstance(options, Denied):
             return answer_denied(options)
-        return _answer(await self._logins.log_in_with_function(payload, options))
+        # Without the body, which has been read.
+        connection = HTTPConnection(request.scope)
+        return _answer(await self._logins.log_in_with_function(payload, options, connection))
 
     async def _options(
         self, request: Request, body: _Anonymous | _EmailPassword | _Key | _Token | Denied

@@ -8,6 +8,7 @@ database nor run the rules.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ ANONYMOUS_LIFE: Final = 18_250 * DAY
 
 SHORTEST_ACCESS: Final = 2
 """Clients flap below this life, so that not even test mode goes there."""
+
+ORIGIN: Final = re.compile(
+    r"(?P<scheme>https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]+))?"
+)
 
 PasswordCost = Literal["owasp", "low"]
 PartitionMode = Literal["user", "column"]
@@ -117,7 +122,8 @@ class LoginSettings:
     """Which logins there are.
 
     `non_rotating_sessions` admits App Services clients, which ignore a new refresh token.
-    `password_cost` "low" makes hashing cheap and is for test mode only.
+    `password_cost` "low" makes hashing cheap and is for test mode only. `trusted_origins` are those
+    of other sites whose pages may sign in by the team's `authenticate`.
     """
 
     anonymous: bool = True
@@ -125,6 +131,7 @@ class LoginSettings:
     api_key: bool = True
     non_rotating_sessions: bool = True
     password_cost: PasswordCost = "owasp"  # noqa: S105 - how dear hashing is
+    trusted_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +326,15 @@ def _limits(section: Section) -> ServerLimits:
     return ServerLimits(**limits)
 
 
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it (RFC 6454 section 6.2)."""
+    match = ORIGIN.fullmatch(text.lower())
+    if match is None or match["port"] == {"https": "443", "http": "80"}[match["scheme"]]:
+        remedy = "Write it as browsers do: https://app.example.com, without a path or standard port"
+        raise refusal("login.trusted_origins", f"{text!r} is no origin", remedy)
+    return text.lower()
+
+
 def _login(section: Section, *, test_mode: bool) -> LoginSettings:
     cost = section.choice("password_cost", ("owasp", "low"))
     if cost == "low" and not test_mode:
@@ -330,6 +346,7 @@ def _login(section: Section, *, test_mode: bool) -> LoginSettings:
         api_key=section.flag("api_key", default=True),
         non_rotating_sessions=section.flag("non_rotating_sessions", default=True),
         password_cost=cast("PasswordCost", cost),
+        trusted_origins=tuple(_origin(text) for text in section.texts("trusted_origins")),
     )
     section.finish()
     return login

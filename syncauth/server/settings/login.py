@@ -79,6 +79,7 @@ class Hooks:
     confirm: str | None = None
     reset: str | None = None
     mail: str | None = None
+    authenticate: str | None = None
 
 
 def read_email(section: Section) -> EmailSettings:
@@ -165,6 +166,7 @@ def read_hooks(section: Section) -> Hooks:
         confirm=section.optional_text("confirm"),
         reset=section.optional_text("reset"),
         mail=section.optional_text("mail"),
+        authenticate=section.optional_text("authenticate"),
     )
     section.finish()
     return hooks

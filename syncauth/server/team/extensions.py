@@ -1,7 +1,7 @@
 """
 What a team adds to its server in Python: functions, and answers to what only the team knows.
 
-Each may be given to `create_app` in code or named in `syncauth.toml` as `"module:name"`. All are resolved before
+Each may be given to `SyncServer` in code or named in `syncauth.toml` as `"module:name"`. All are resolved before
 anything is served. This module must never call one of them.
 """
 
@@ -12,9 +12,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.requests import HTTPConnection
+
 from syncauth.models import Secret
 from syncauth.server.settings.login import Hooks
 from syncauth.server.settings.section import refusal
+
+Authenticate = Callable[[HTTPConnection, Mapping[str, Any]], Any]
+"""The team's own sign-in at the login `custom-function`, sync (in a thread) or async.
+
+Called with the connection (`headers`, `cookies`, `scope` with what the parent's middleware put there) and the payload
+of the login. Returns the user's id in the team's system, or a mapping with `id` and data of the user; None refuses, and
+so does `FunctionError`, whose text the caller is told.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,8 @@ class Extensions:
     """The callables of one server; all may be sync or async, except `mail`, which runs in a thread.
 
     `functions`: name → `fn(context, *arguments)`. `custom_login(payload)` returns the user's id in the team's own
-    system, or None for a refusal. `custom_data(user_id)` returns a dict or None. `confirm` and `reset` take an
+    system, or None for a refusal; `authenticate(connection, payload)`, in its place, sees the request as well.
+    `custom_data(user_id)` returns a dict or None. `confirm` and `reset` take an
     `EmailRequest`, `mail` a `Mail`.
     """
 
@@ -69,6 +80,7 @@ class Extensions:
     confirm: Callable[..., Any] | None = None
     reset: Callable[..., Any] | None = None
     mail: Callable[[Mail], None] | None = None
+    authenticate: Authenticate | None = None
 
 
 def load_extensions(
@@ -88,6 +100,7 @@ def load_extensions(
         confirm=code.confirm or _hook("confirm", hooks.confirm),
         reset=code.reset or _hook("reset", hooks.reset),
         mail=code.mail or _hook("mail", hooks.mail),
+        authenticate=code.authenticate or _hook("authenticate", hooks.authenticate),
     )
 
 

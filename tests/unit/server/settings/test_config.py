@@ -85,6 +85,7 @@ def test_every_setting_is_read(folder: Path) -> None:
         email_password = false
         non_rotating_sessions = false
         password_cost = "low"
+        trusted_origins = ["https://App.example.com", "http://[::1]:8080"]
         """,
     )
 
@@ -97,9 +98,29 @@ def test_every_setting_is_read(folder: Path) -> None:
         rules=Rules("SELECT name FROM teams WHERE member = :user_id", "SELECT 'user:' || :user_id"),
         limits=ServerLimits(1, 1000, 2, 1001, 3, 4, 5, 6),
         login=LoginSettings(
-            anonymous=False, email_password=False, non_rotating_sessions=False, password_cost="low"
+            anonymous=False,
+            email_password=False,
+            non_rotating_sessions=False,
+            password_cost="low",
+            trusted_origins=("https://app.example.com", "http://[::1]:8080"),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("", "*", "null", "app.example.com", "https://app.example.com/", "https://a.com/x"),
+        *("https://a.com:443", "http://a.com:80", "ftp://a.com", "https://ann@a.com"),
+        *("https://[a", "https://", "https://*.example.com", "https://a.com https://b.com"),
+    ],
+)
+def test_trusted_origins_are_origins(folder: Path, origin: str) -> None:
+    """What no browser would ever say is refused, because it would silently trust nobody."""
+    with pytest.raises(InvalidConfig) as caught:
+        read(folder, f'{SMALLEST}[login]\ntrusted_origins = ["{origin}"]')
+
+    assert caught.value.setting == "login.trusted_origins"
 
 
 @pytest.mark.parametrize(
