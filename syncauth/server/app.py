@@ -9,7 +9,7 @@ is told as a typed error before anything is served. The application's end closes
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from starlette.types import Lifespan
 from syncauth.errors import InvalidConfig
 from syncauth.interfaces import Clock, Randomness
 from syncauth.server.accounts.custom_data import Query, prepare_query
+from syncauth.server.accounts.foreign_access import ForeignAccess
+from syncauth.server.accounts.foreign_tokens import ForeignTokens
 from syncauth.server.accounts.issuer import Issuer, open_key
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.hub.driver import HubDriver
@@ -51,7 +53,8 @@ def create_app(
 
     `extensions` are functions and hooks given in code; they win over those that `config` names.
     Await `app.state.drain()` before the server closes its sockets, so that every device is told
-    to come back. The file is closed at the end of the application's lifespan.
+    to come back. `app.state.denials` keeps subjects of other issuers out. The file is closed at
+    the end of the application's lifespan.
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
@@ -67,6 +70,7 @@ def create_app(
         )
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
+        tokens, foreign = _accept_foreign(config, store, thread, clock, randomness)
         driver = HubDriver(
             config.limits,
             rows=rows,
@@ -75,6 +79,7 @@ def create_app(
             issuer=issuer,
             clock=clock,
             randomness=randomness,
+            foreign=foreign,
         )
         undo.callback(driver.end)
         services = open_services(
@@ -89,17 +94,37 @@ def create_app(
                 randomness=randomness,
                 on_revoked=driver.revoked,
                 query=query,
+                foreign=tokens,
             ),
         )
         undo.callback(services.close)
-        endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
-        app = Starlette(
-            routes=[*_http_routes(config, services), endpoint.route()],
-            exception_handlers=dict(ERROR_HANDLERS),
-            lifespan=_lifespan(undo.pop_all()),
-        )
+        socket = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver, foreign=foreign)
+        routes = [*_http_routes(config, services), socket.route()]
+        return _application(routes, undo.pop_all(), driver, services)
+
+
+def _application(
+    routes: Sequence[BaseRoute], held: contextlib.ExitStack, driver: HubDriver, services: Services
+) -> Starlette:
+    handlers = dict(ERROR_HANDLERS)
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=_lifespan(held))
     app.state.drain = lambda: driver.drain(RETRY_AFTER, SECONDS_TO_DRAIN)
+    app.state.denials = services.denials
     return app
+
+
+def _accept_foreign(
+    config: ServerConfig,
+    store: SqliteAccounts,
+    thread: StoreThread,
+    clock: Clock,
+    randomness: Randomness,
+) -> tuple[ForeignTokens, ForeignAccess]:
+    """Read the keys of other issuers; logins and sockets share those that are published."""
+    tokens = ForeignTokens(config.issuers)
+    return tokens, ForeignAccess(
+        tokens, store=store, thread=thread, clock=clock, randomness=randomness
+    )
 
 
 def _http_routes(config: ServerConfig, services: Services) -> list[BaseRoute]:
