@@ -77,6 +77,8 @@ class OAuthProvider:
         client_secret: only for clients that have one; an app on a person's device has none.
         client_auth: whether the secret travels in a header ("basic") or in the form ("post").
         scopes: what to ask for; most issuers give a refresh token for `offline_access` alone.
+        resource: for whom the access tokens are to be, such as the sync server's URL as the issuer
+            knows it (RFC 8707); none is named if it is empty.
         endpoints: for an issuer without metadata; otherwise they are asked for, and again after
             trouble.
         user_id_from: what names the user: a verified ID token, the answer of the userinfo
@@ -109,6 +111,7 @@ class OAuthProvider:
         client_secret: str | Secret | None = None,
         client_auth: Literal["basic", "post"] = "basic",
         scopes: Sequence[str] = ("openid", "offline_access"),
+        resource: str = "",
         endpoints: OAuthEndpoints | None = None,
         user_id_from: UserIdFrom = "id_token",
         user_claim: str = "sub",
@@ -130,6 +133,7 @@ class OAuthProvider:
         self._secret = Secret(client_secret) if isinstance(client_secret, str) else client_secret
         self._client_auth = client_auth
         self._scope = " ".join(scopes)
+        self._resource = {"resource": resource} if resource else {}
         self._given = endpoints
         self._found: OAuthEndpoints | None = None
         self._user_id_from = user_id_from
@@ -183,7 +187,7 @@ class OAuthProvider:
                 payload["open"],
                 port=payload["port"],
                 wait=payload["wait"],
-                parameters=payload["parameters"],
+                parameters=self._resource | payload["parameters"],
             )
         return await self._settle(place, redeemed)
 
@@ -201,7 +205,7 @@ class OAuthProvider:
                 if isinstance(place, _Nowhere):
                     return place.judgement
                 sent = True
-                outcome = await self._post(place.token_endpoint, form)
+                outcome = await self._ask(place.token_endpoint, form)
         except TimeoutError:
             outcome = Silence("the issuer did not answer in time", sent=sent)
         return judge_refresh(outcome, refresh_token, self._also_refused)
@@ -257,6 +261,10 @@ class OAuthProvider:
             return _Nowhere(Misconfigured(str(failure)), failure)
         return self._found
 
+    async def _ask(self, url: str, form: dict[str, str]) -> Outcome:
+        """Ask for tokens, or for a login that leads to some, for the resource that was given."""
+        return await self._post(url, self._resource | form)
+
     async def _post(self, url: str, form: dict[str, str]) -> Outcome:
         """Send a form as this client; after trouble on the way, the endpoints are asked again."""
         basic = None
@@ -279,7 +287,7 @@ class OAuthProvider:
             client_id=self._client_id,
             scope=self._scope,
             endpoints=place,
-            post=self._post,
+            post=self._ask,
             sleep=self._sleep,
             random=self._random,
             login_refused=self._login_refused,

@@ -1,5 +1,5 @@
 """
-`syncauth admin`: the users, sessions, admin keys and lifetimes of a server, in its data folder.
+`syncauth admin`: the users, sessions, subjects, admin keys and lifetimes of a server, in its data folder.
 
 Whoever can write to that folder needs no key. This module must never hold a command, only gather them.
 """
@@ -10,13 +10,14 @@ import click
 
 from syncauth.cli.admin_keys import keys
 from syncauth.cli.admin_lifetimes import lifetimes
+from syncauth.cli.admin_subjects import subjects
 from syncauth.cli.admin_users import sessions, users
 
 
 @click.group()
 def admin() -> None:
-    """Look after a server: its users, sessions, admin keys and lifetimes."""
+    """Look after a server: its users, sessions, subjects, admin keys and lifetimes."""
 
 
-for _group in (users, sessions, keys, lifetimes):
+for _group in (users, sessions, subjects, keys, lifetimes):
     admin.add_command(_group)

@@ -18,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from syncauth.interfaces import Clock, Randomness
+from syncauth.server.accounts.foreign_access import ForeignAccess
+from syncauth.server.accounts.foreign_tokens import ForeignTokens
 from syncauth.server.accounts.issuer import Issuer, open_key
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.hub.driver import HubDriver
@@ -47,8 +49,9 @@ def create_app(
 
     `extensions` are functions and hooks given in code; they win over those that `config` names.
     Await `app.state.drain()` before the server closes its sockets, so that every device is told
-    to come back. `app.state.team_users` is for `SyncServer`. The file is closed at the end of the
-    application's lifespan. Spans go to `tracing`, by default to OpenTelemetry where it is installed.
+    to come back. `app.state.team_users` is for `SyncServer`, `app.state.denials` keeps subjects of other
+    issuers out. The file is closed at the end of the application's lifespan. Spans go to `tracing`, by
+    default to OpenTelemetry where it is installed.
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
@@ -67,6 +70,7 @@ def create_app(
         )
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
+        tokens = ForeignTokens(config.issuers)
         parts = Parts(
             store=stored.accounts,
             thread=thread,
@@ -77,15 +81,23 @@ def create_app(
             on_revoked=lambda _ended: None,
             query=stored.query,
             metrics=operations.metrics,
+            foreign=tokens,
         )
-        driver = _open_hub(config, parts, stored.rows, operations)
+        foreign = ForeignAccess(
+            tokens,
+            store=stored.accounts,
+            thread=thread,
+            clock=clock,
+            randomness=randomness,
+        )
+        driver = _open_hub(config, parts, stored.rows, operations, foreign)
         undo.callback(driver.end)
         services = open_services(config, added, replace(parts, on_revoked=driver.revoked))
         undo.callback(services.close)
-        endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
+        endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver, foreign=foreign)
         routes = [*_http_routes(config, services, operations), endpoint.route()]
         app = _application(routes, undo.pop_all())
-    app.state.team_users = services.team_users
+    app.state.team_users, app.state.denials = services.team_users, services.denials
     operations.surround(app, routes, line=lambda: passwords.line)
     return app
 
@@ -101,7 +113,11 @@ def _http_routes(
 
 
 def _open_hub(
-    config: ServerConfig, parts: Parts, rows: SqliteRows, operations: Operations
+    config: ServerConfig,
+    parts: Parts,
+    rows: SqliteRows,
+    operations: Operations,
+    foreign: ForeignAccess,
 ) -> HubDriver:
     """Make the running hub; when the server drains it sends its sockets away."""
     driver = HubDriver(
@@ -112,6 +128,7 @@ def _open_hub(
         issuer=parts.issuer,
         clock=parts.clock,
         randomness=parts.randomness,
+        foreign=foreign,
         watch=operations.watch,
     )
     operations.on_drain(driver.drain)

@@ -13,6 +13,7 @@ from syncauth.interfaces import Clock, Randomness
 from syncauth.server.accounts.accounts import Accounts
 from syncauth.server.accounts.api_keys import ApiKeys
 from syncauth.server.accounts.custom_data import CustomData, Query
+from syncauth.server.accounts.denials import Denials
 from syncauth.server.accounts.emails import Emails
 from syncauth.server.accounts.foreign_tokens import ForeignTokens
 from syncauth.server.accounts.issuer import Issuer
@@ -53,6 +54,7 @@ class Services:
     logins: Logins
     api_keys: ApiKeys
     functions: Functions
+    denials: Denials
     admin: Admin
     team_users: TeamUsers
     clock: Clock
@@ -68,7 +70,10 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application has opened; all calls to `store` and `query` are made in `thread`."""
+    """What the application has opened; all calls to `store` and `query` are made in `thread`.
+
+    `foreign` is made of the settings if None.
+    """
 
     store: AdminStore
     thread: StoreThread
@@ -79,6 +84,7 @@ class Parts:
     on_revoked: Revoked
     query: Query | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    foreign: ForeignTokens | None = None
 
 
 def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) -> Services:
@@ -125,6 +131,12 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
             randomness=parts.randomness,
         ),
         functions=Functions(extensions.functions, limits, calls),
+        denials=Denials(
+            store=parts.store,
+            thread=parts.thread,
+            clock=parts.clock,
+            on_revoked=sessions.ended,
+        ),
         admin=_admin(parts, sessions, accounts, lifetimes, pace),
         clock=parts.clock,
         _runners=(calls, hooks),
@@ -218,7 +230,7 @@ def _logins(
         store=parts.store,
         thread=parts.thread,
         sessions=sessions,
-        foreign=ForeignTokens(config.issuers),
+        foreign=parts.foreign or ForeignTokens(config.issuers),
         runner=hooks,
         extensions=extensions,
         pace=pace,

@@ -22,9 +22,11 @@ DOORS = {
         "syncauth.adapters.http_calls",
         "syncauth.adapters.http_date",
         "syncauth.adapters.oauth_transport",
+        "syncauth.server.accounts.issuer_documents",
     },
     "joserfc": {
         "syncauth.adapters.oauth_identity",
+        "syncauth.server.accounts.foreign_keys",
         "syncauth.server.accounts.foreign_tokens",
         "syncauth.server.accounts.issuer",
     },

@@ -16,7 +16,7 @@ import syncauth
 from syncauth import errors, events, models
 from syncauth.config import AppConfig
 from syncauth.sansio import messages, sync_errors
-from syncauth.server.settings import admin, config, login, operations
+from syncauth.server.settings import admin, config, issuers, login, operations
 from tests.support.source import ROOT, package_files, shown
 
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
@@ -139,10 +139,12 @@ def test_hooks_and_settings_of_issuers_are_listed() -> None:
     """Every hook has a line, and so has every setting of an issuer, with its default if it has one."""
     for field in dataclasses.fields(login.Hooks):
         assert row_of(SETTINGS, field.name)
-    for field in dataclasses.fields(login.TokenIssuer):
-        if field.name not in {"name", "fields", "algorithm", "issuer", "audience"}:
-            told = row_of(SETTINGS, field.name)[1].strip("`")
-            assert told == ("none" if field.default is None else json.dumps(field.default))
+    section = SETTINGS.partition("\n### `[issuers.<name>]`")[2].partition("\n### ")[0]
+    for field in dataclasses.fields(issuers.TokenIssuer):
+        if field.name not in {"name", "fields", "required", "algorithm", "issuer", "audience"}:
+            told = row_of(section, field.name)[1].strip("`")
+            default = list(field.default) if field.name == "clients" else field.default
+            assert told == ("none" if default is None else json.dumps(default))
 
 
 def test_settings_of_tables_have_their_defaults() -> None:

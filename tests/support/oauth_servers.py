@@ -46,14 +46,18 @@ def endpoints(issuer: str, **changes: str) -> OAuthEndpoints:
 
 @contextlib.contextmanager
 def oidc_provider(
-    folder: Path, *, life: int = 60, refresh_life: int = 3600, port: int = 0
+    folder: Path, *, life: int = 60, refresh_life: int = 3600, port: int = 0, audience: str = ""
 ) -> Iterator[str]:
-    """Run oidc-provider; lives in seconds; yields the issuer."""
+    """Run oidc-provider; lives in seconds; yields the issuer.
+
+    Access tokens are JWTs for the audience if the client names it as its resource.
+    """
     package = INSTALLED / "node_modules"
     require(package / "oidc-provider" / "lib" / "index.js")
     port = port or free_port()
     program = ROOT / "tests" / "support" / "oidc_provider" / "server.js"
     command = ["node", str(program), str(package), str(port), str(life), str(refresh_life)]
+    command += [audience] if audience else []
     issuer = f"http://127.0.0.1:{port}"
     with running(command, folder, f"{issuer}/jwks"):
         yield issuer

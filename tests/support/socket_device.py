@@ -74,6 +74,15 @@ class Account:
         login = httpx.post(place, json={"options": {"rotate": True}}).raise_for_status().json()
         return cls(url, login["user_id"], login["access_token"], login["refresh_token"])
 
+    @classmethod
+    def log_in_with_token(cls, url: str, token: str) -> Account:
+        """Open a session of this server with a token of another issuer."""
+        body = {"token": token, "options": {"rotate": True}}
+        answer = httpx.post(f"{url}{APP}/auth/providers/custom-token/login", json=body)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        login = answer.json()
+        return cls(url, login["user_id"], login["access_token"], login["refresh_token"])
+
     @property
     def partition(self) -> str:
         """The user's own partition."""

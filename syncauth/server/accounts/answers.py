@@ -56,6 +56,12 @@ WRONG_PASSWORD: Final = Denied(401, "InvalidPassword", "invalid username/passwor
 USER_DISABLED: Final = Denied(401, "UserDisabled", "user disabled")
 NAME_IN_USE: Final = Denied(409, "AccountNameInUse", "name already in use")
 UNCONFIRMED: Final = Denied(401, "AuthError", "confirmation required")
+KEYS_UNAVAILABLE: Final = Denied(
+    503,
+    "ServiceUnavailable",
+    "the keys of the token's issuer cannot be had now",
+    retry_after=5,
+)
 IDENTITY_TAKEN: Final = Denied(
     409, "AccountNameInUse", "a user already exists with the specified provider"
 )

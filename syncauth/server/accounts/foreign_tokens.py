@@ -1,49 +1,68 @@
 """
-JSON Web Tokens of other issuers, for the custom-token login.
+JSON Web Tokens of other issuers, for the custom-token login and for the sync socket.
 
 Issuer, audience, algorithm and key are fixed by the settings (RFC 8725 sections 3.1, 3.8 and 3.9); of the token's
-header only `kid` is looked at, to choose among the issuer's own keys. `iss`, `sub`, `aud` and `exp` are mandatory.
-This module must never say more to a caller than that a token is invalid or has expired, and never read a clock.
+header only `kid` is looked at, to choose among the issuer's own keys, and `typ`, which can only make a token invalid
+(RFC 8725 section 3.11). `iss`, `sub`, `aud` and `exp` are mandatory. This module must never say more to a caller than
+that a token is invalid, has expired or cannot be checked now, and never read a clock.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import os
+import enum
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 from syncauth.models import Secret
-from syncauth.server.accounts.jwks import PublishedKeys
-from syncauth.server.settings.login import TokenIssuer
-from syncauth.server.settings.section import refusal
+from syncauth.server.accounts.claim_paths import ABSENT, find_claim, has_required
+from syncauth.server.accounts.foreign_keys import Key, candidates, read_key, read_published
+from syncauth.server.accounts.jwks import KeySetContent, PublishedKeys
+from syncauth.server.settings.issuers import TokenIssuer, Use
 
 LONGEST_TOKEN: Final = 16_000
 LONGEST_SUBJECT: Final = 255
-SHORTEST_SECRET: Final = 32
-"""Bytes of an HS256 key (RFC 7518 section 3.2)."""
+JWT_PARTS: Final = 3  # RFC 7515 section 7.1
 
-Key = OctKey | RSAKey | ECKey
-KINDS: Final[dict[str, type[Key]]] = {"HS256": OctKey, "RS256": RSAKey, "ES256": ECKey}
+ACCESS_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
+"""What an access token calls itself (RFC 9068 section 2.1)."""
+
+PLAIN_TYPES: Final = frozenset({None, "jwt", "application/jwt"})
+TYPES: Final = {"access": ACCESS_TYPES, "id": PLAIN_TYPES, "any": ACCESS_TYPES | PLAIN_TYPES}
+
+
+class ForeignFault(enum.Enum):
+    """Why a token is not accepted, in the words for its bearer."""
+
+    INVALID = "signature is invalid"
+    EXPIRED = "token expired"
+    UNCHECKED = "the keys of the token's issuer cannot be had now"
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignUser:
-    """Whom a token names, and what of its claims the settings let into the user's data."""
+    """Whom a token names, until when (wall clock), and what of its claims goes into the user's data."""
 
     issuer: str
     subject: str
+    expires_at: float
     data: dict[str, Any]
 
 
 class _Header(msgspec.Struct, frozen=True):
     kid: str | None = None
+    typ: str | None = None
+
+
+class _Named(msgspec.Struct, frozen=True):
+    iss: str
 
 
 class _Payload(msgspec.Struct, frozen=True):
@@ -52,6 +71,8 @@ class _Payload(msgspec.Struct, frozen=True):
     aud: str | list[str]
     exp: float
     nbf: float = 0
+    azp: str | None = None
+    client_id: str | None = None
 
 
 class ForeignTokens:
@@ -63,111 +84,147 @@ class ForeignTokens:
         Raises:
             InvalidConfig: a key is missing or not one for the algorithm.
         """
-        self._issuers = {issuer.issuer: issuer for issuer in issuers}
-        self._keys = {each.issuer: _read_key(each) for each in issuers if not each.jwks_url}
-        self._published = {
-            each.issuer: PublishedKeys(each.jwks_url) for each in issuers if each.jwks_url
-        }
+        self._issuers = issuers
+        self._keys: dict[str, tuple[Key, ...]] = {}
+        self._published: dict[str, PublishedKeys] = {}
+        self._read: dict[str, tuple[KeySetContent, tuple[Key, ...]]] = {}
+        for each in issuers:
+            if each.discovery:
+                self._published[each.name] = PublishedKeys(issuer=each.issuer)
+            elif each.jwks_url:
+                self._published[each.name] = PublishedKeys(url=each.jwks_url)
+            else:
+                self._keys[each.name] = (read_key(each),)
 
-    def __bool__(self) -> bool:
-        """Tell whether there is any issuer."""
-        return bool(self._issuers)
+    def any_for(self, use: Use) -> bool:
+        """Tell whether there is any issuer for that use."""
+        return any(each.serves(use) for each in self._issuers)
 
-    async def verify(self, token: Secret, *, wall: float, now: float) -> ForeignUser | str:
-        """Return whom the token names, or why not: "token expired" or "signature is invalid".
+    def concern(self, token: Secret, use: Use) -> bool:
+        """Tell whether a token says it is of an issuer for that use; nothing is believed yet."""
+        named = _peek(token.reveal(), 1, _Named) if self.any_for(use) else None
+        return named is not None and self._settings(named.iss, use) is not None
+
+    async def verify(
+        self, token: Secret, use: Use, *, wall: float, now: float
+    ) -> ForeignUser | ForeignFault:
+        """Return whom the token names, or why not.
 
         `wall` judges the token's times, monotonic `now` the age of fetched keys.
         """
         text = token.reveal()
-        parts = text.split(".")
-        if len(text) > LONGEST_TOKEN or not text.isascii() or len(parts) != 3:  # noqa: PLR2004 - RFC 7515 section 7.1
-            return "signature is invalid"
-        header, claimed = _peek(parts[0], _Header), _peek(parts[1], _Payload)
-        settings = self._issuers.get(claimed.iss) if claimed else None
+        header, claimed = _peek(text, 0, _Header), _peek(text, 1, _Payload)
+        settings = self._settings(claimed.iss, use) if claimed else None
         if settings is None or header is None:
-            return "signature is invalid"
-        key = await self._key(settings, header.kid, now)
-        claims = None if key is None else _verified(text, key, settings.algorithm)
-        if claims is None:
-            return "signature is invalid"
-        return _judge(claims, settings, wall)
+            return ForeignFault.INVALID
+        if (header.typ.lower() if header.typ else None) not in TYPES[settings.token]:
+            return ForeignFault.INVALID
+        claims = await self._verified(text, settings, header.kid, now)
+        return claims if isinstance(claims, ForeignFault) else _judge(claims, settings, wall)
 
-    async def _key(self, settings: TokenIssuer, kid: str | None, now: float) -> Key | None:
-        if settings.issuer in self._keys:
-            return self._keys[settings.issuer]
-        published = self._published[settings.issuer]
-        for fresh in (False, True):
-            found = _choose(await published.get(now, fresh=fresh), settings.algorithm, kid)
-            if found is not None:
-                return found
-        return None
+    def _settings(self, issuer: str, use: Use) -> TokenIssuer | None:
+        found = (each for each in self._issuers if each.issuer == issuer and each.serves(use))
+        return next(found, None)
+
+    async def _verified(
+        self, text: str, settings: TokenIssuer, kid: str | None, now: float
+    ) -> dict[str, Any] | ForeignFault:
+        """Return the claims if a key of the issuer signed them; published keys are perhaps renewed."""
+        if settings.name in self._keys:
+            return _signed_by(self._keys[settings.name], text, settings) or ForeignFault.INVALID
+        published = self._published[settings.name]
+        tried: KeySetContent | None = None
+        if (content := published.known(now)) is not None:
+            tried, claims = content, self._signed(content, text, settings, kid)
+            if claims is not None:
+                return claims
+        content = await published.renewed(now)
+        if content is None:
+            return ForeignFault.UNCHECKED
+        claims = None if content is tried else self._signed(content, text, settings, kid)
+        return claims or ForeignFault.INVALID
+
+    def _signed(
+        self, content: KeySetContent, text: str, settings: TokenIssuer, kid: str | None
+    ) -> dict[str, Any] | None:
+        read = self._read.get(settings.name)
+        if read is None or read[0] is not content:
+            read = (content, read_published(content, settings.algorithm))
+            self._read[settings.name] = read
+        return _signed_by(candidates(read[1], kid), text, settings)
 
 
-def _judge(claims: dict[str, Any], settings: TokenIssuer, wall: float) -> ForeignUser | str:
+def _judge(
+    claims: dict[str, Any], settings: TokenIssuer, wall: float
+) -> ForeignUser | ForeignFault:
     try:
         payload = msgspec.convert(claims, _Payload)
     except msgspec.ValidationError:
-        return "signature is invalid"
-    audience = {payload.aud} if isinstance(payload.aud, str) else set(payload.aud)
-    if payload.iss != settings.issuer or audience.isdisjoint(settings.audience):
-        return "signature is invalid"
-    if not 0 < len(payload.sub) <= LONGEST_SUBJECT or payload.nbf > wall:
-        return "signature is invalid"
-    if payload.exp <= wall:
-        return "token expired"
-    data = {name: claims[claim] for claim, name in settings.fields if claim in claims}
-    return ForeignUser(payload.iss, payload.sub, data)
+        return ForeignFault.INVALID
+    good = (
+        payload.iss == settings.issuer
+        and _is_for_us(payload, settings)
+        and _is_from_a_client(payload, settings)
+        and 0 < len(payload.sub) <= LONGEST_SUBJECT
+        and payload.sub.isprintable()
+        and math.isfinite(payload.exp)
+        and payload.nbf <= wall + settings.leeway_seconds
+        and all(has_required(claims, name, allowed) for name, allowed in settings.required)
+    )
+    if not good:
+        return ForeignFault.INVALID
+    expires_at = payload.exp + settings.leeway_seconds
+    if expires_at <= wall:
+        return ForeignFault.EXPIRED
+    return ForeignUser(payload.iss, payload.sub, expires_at, _data(claims, settings))
 
 
-def _verified(text: str, key: Key, algorithm: str) -> dict[str, Any] | None:
-    try:
-        registry = jws.JWSRegistry(algorithms=[algorithm])
-        return dict(jwt.decode(text, key, registry=registry).claims)
-    except (JoseError, ValueError, TypeError, RecursionError):
+def _is_for_us(payload: _Payload, settings: TokenIssuer) -> bool:
+    told = {payload.aud} if isinstance(payload.aud, str) else set(payload.aud)
+    wanted = set(settings.audience)
+    return wanted <= told if settings.audience_match == "all" else not wanted.isdisjoint(told)
+
+
+def _is_from_a_client(payload: _Payload, settings: TokenIssuer) -> bool:
+    """Check to whom it was issued: `azp` of ID tokens, `client_id` of access tokens.
+
+    An ID token for several must say to whom (OpenID Connect Core 1.0, section 3.1.3.7).
+    """
+    told = {party for party in (payload.azp, payload.client_id) if party is not None}
+    if settings.clients:
+        return bool(told) and told <= set(settings.clients)
+    if settings.token != "id":  # noqa: S105 - the name of a kind
+        return True
+    several = isinstance(payload.aud, list) and len(set(payload.aud)) > 1
+    if payload.azp is None:
+        return not several
+    return payload.azp in settings.audience
+
+
+def _data(claims: Mapping[str, Any], settings: TokenIssuer) -> dict[str, Any]:
+    found = ((name, find_claim(claims, claim)) for claim, name in settings.fields)
+    return {name: value for name, value in found if value is not ABSENT}
+
+
+def _signed_by(
+    keys: tuple[Key, ...] | list[Key], text: str, settings: TokenIssuer
+) -> dict[str, Any] | None:
+    registry = jws.JWSRegistry(algorithms=[settings.algorithm])
+    for key in keys:
+        try:
+            return dict(jwt.decode(text, key, registry=registry).claims)
+        except (JoseError, ValueError, TypeError, RecursionError):
+            continue
+    return None
+
+
+def _peek(text: str, place: int, shape: type[Any]) -> Any:
+    """Read a part of a token that nothing vouches for, or None if it is no token."""
+    parts = text.split(".") if len(text) <= LONGEST_TOKEN and text.isascii() else []
+    if len(parts) != JWT_PARTS:
         return None
-
-
-def _choose(content: dict[str, Any] | None, algorithm: str, kid: str | None) -> Key | None:
-    """Choose among published keys of the right kind: the one of that `kid`, or the only one."""
-    if content is None:
-        return None
     try:
-        keys = KeySet.import_key_set(content).keys  # type: ignore[arg-type]
-    except (JoseError, ValueError, KeyError, TypeError):
-        return None
-    fit = [key for key in keys if isinstance(key, KINDS[algorithm]) and key.kid == kid]
-    if kid is None:
-        fit = [key for key in keys if isinstance(key, KINDS[algorithm])]
-    only = fit[0] if len(fit) == 1 else None
-    return only if isinstance(only, OctKey | RSAKey | ECKey) else None
-
-
-def _peek(part: str, shape: type[Any]) -> Any:
-    try:
-        text = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-        return msgspec.json.decode(text, type=shape)
+        part = base64.urlsafe_b64decode(parts[place] + "=" * (-len(parts[place]) % 4))
+        return msgspec.json.decode(part, type=shape)
     except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
         return None
-
-
-def _read_key(settings: TokenIssuer) -> Key:
-    name = "key_env" if settings.key_env else "key_file"
-    setting = f"{settings.name}.{name}"
-    try:
-        if settings.key_file is not None:
-            text = settings.key_file.read_bytes()
-        else:
-            text = os.environ[settings.key_env].encode()
-    except (OSError, KeyError) as error:
-        raise refusal(setting, "the key cannot be read", "Give the key there") from error
-    if settings.algorithm == "HS256":
-        text = text.strip()
-        if len(text) < SHORTEST_SECRET:
-            raise refusal(setting, "the secret is too short", f"It has {SHORTEST_SECRET} bytes")
-    try:
-        key = KINDS[settings.algorithm].import_key(text)
-    except (JoseError, ValueError, TypeError):
-        # Not "from": its text might hold a part of the key.
-        remedy = f"Give a key for {settings.algorithm}, in PEM"
-        raise refusal(setting, "it is no such key", remedy) from None
-    return key

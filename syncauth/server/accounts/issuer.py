@@ -40,6 +40,7 @@ class TokenFault(enum.Enum):
 
     INVALID = "invalid"  # not a token of this server and app, or of the other type
     EXPIRED = "expired"  # one of ours, whose end has come
+    UNCHECKED = "unchecked"  # of another issuer, whose keys cannot be had now
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,25 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from syncauth.errors import FunctionError, ServerBusy, WaitTimedOut
 from syncauth.interfaces import Clock
 from syncauth.models import Secret
 from syncauth.server.accounts import answers
 from syncauth.server.accounts.answers import Denied, LoggedIn
-from syncauth.server.accounts.foreign_tokens import ForeignTokens
+from syncauth.server.accounts.foreign_tokens import ForeignFault, ForeignTokens
 from syncauth.server.accounts.issuer import token_hash
 from syncauth.server.accounts.pace import Pace
 from syncauth.server.accounts.sessions import ClientOptions, Sessions
 from syncauth.server.settings.config import ServerConfig
-from syncauth.server.stores.interface import AccountStore, NewUser
+from syncauth.server.stores.interface import AccountStore, NewUser, SessionStatus
+from syncauth.server.stores.subjects import CUSTOM_TOKEN, subject_name
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions
 from syncauth.server.team.runner import Runner
 
 API_KEY: Final = "api-key"
-CUSTOM_TOKEN: Final = "custom-token"  # noqa: S105 - the provider's name in App Services
 CUSTOM_FUNCTION: Final = "custom-function"
 LONGEST_ID: Final = 255
 
@@ -79,15 +77,18 @@ class Logins:
 
     async def log_in_with_token(self, token: Secret, options: ClientOptions) -> LoggedIn | Denied:
         """Open a session for whom another issuer's token names; the first time makes the user."""
-        if not self._foreign:
+        if not self._foreign.any_for("login"):
             return answers.provider_off(CUSTOM_TOKEN)
         if slowed := self._pace.login(CUSTOM_TOKEN, options.address):
             return slowed
-        found = await self._foreign.verify(token, wall=self._clock.wall(), now=self._clock.now())
-        if isinstance(found, str):
-            return answers.refused(found)
-        self._pace.proved(CUSTOM_TOKEN, options.address)
-        name = msgspec.json.encode([found.issuer, found.subject]).decode()
+        wall, now = self._clock.wall(), self._clock.now()
+        found = await self._foreign.verify(token, "login", wall=wall, now=now)
+        if isinstance(found, ForeignFault) and found is not ForeignFault.UNCHECKED:
+            return answers.refused(found.value)
+        self._pace.proved(CUSTOM_TOKEN, options.address)  # which a missing key does not refute
+        if isinstance(found, ForeignFault):
+            return answers.KEYS_UNAVAILABLE
+        name = subject_name(found.issuer, found.subject)
         return await self._admit(CUSTOM_TOKEN, name, found.data, options)
 
     @property
@@ -148,6 +149,14 @@ class Logins:
             return await self._sessions.link(options.link, user)
         if not self._sessions.admits(options):
             return answers.ROTATION_REQUIRED
-        record = await self._thread.run(self._store.admit, user, self._clock.wall())
+        now = self._clock.wall()
+        if provider == CUSTOM_TOKEN:
+            record = await self._thread.run(
+                lambda: self._store.admit_subject(user, now, returning=True)
+            )
+        else:
+            record = await self._thread.run(self._store.admit, user, now)
+        if isinstance(record, SessionStatus):
+            return answers.USER_DISABLED
         life = await self._sessions.refresh_life()
         return await self._sessions.open(record, provider, life, options)

@@ -195,6 +195,8 @@ class Sessions:
             return answers.IDENTITY_TAKEN
         if outcome is LinkOutcome.SECOND:
             return answers.SECOND_IDENTITY
+        if outcome is LinkOutcome.DENIED:
+            return answers.USER_DISABLED
         return await self.linked(claims)
 
     async def linked(self, claims: Claims) -> LoggedIn | Denied:

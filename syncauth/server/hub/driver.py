@@ -18,7 +18,8 @@ from typing import Final, NamedTuple, Protocol
 
 from syncauth.interfaces import Clock, Randomness
 from syncauth.sansio.messages import Limits, ServerMessage
-from syncauth.server.accounts.issuer import Claims, Issuer
+from syncauth.server.accounts.foreign_access import ForeignAccess
+from syncauth.server.accounts.issuer import Claims, Issuer, TokenFault
 from syncauth.server.hub import inputs
 from syncauth.server.hub.calls import StoreCalls
 from syncauth.server.hub.effects import (
@@ -79,6 +80,7 @@ class HubDriver:
         issuer: Issuer,
         clock: Clock,
         randomness: Randomness,
+        foreign: ForeignAccess | None = None,
         watch: Watch | None = None,
     ) -> None:
         """Take the parts; `rows` and `accounts` are used in `thread` only. `watch` sees all."""
@@ -95,6 +97,8 @@ class HubDriver:
         self._clock = clock
         self._randomness = randomness
         self._metrics, self._tracing = watch or Watch(Metrics(), NoTracing())
+        self._foreign = foreign
+        self._checks: set[asyncio.Task[None]] = set()
         self._outlets: dict[int, Outlet] = {}
         self._ids: dict[int, Ids] = {}
         self._page: Page | None = None  # that was read last
@@ -152,6 +156,8 @@ class HubDriver:
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
+        for check in self._checks:
+            check.cancel()
 
     # --- the heart -------------------------------------------------------------------------------
 
@@ -204,9 +210,30 @@ class HubDriver:
                 self._metrics.closed(effect.reason)
                 if effect.socket in self._outlets:
                     self._outlets[effect.socket].close(effect.code, effect.reason)
+            case VerifyToken() if self._foreign is not None and self._foreign.concerns(
+                effect.token
+            ):
+                check = asyncio.create_task(self._check_foreign(self._foreign, effect))
+                self._checks.add(check)
+                check.add_done_callback(self._checks.discard)
             case VerifyToken():
                 outcome = self._issuer.verify_access(effect.token, self._clock.wall())
                 self.post(inputs.TokenChecked(effect.socket, outcome))
+
+    async def _check_foreign(self, foreign: ForeignAccess, effect: VerifyToken) -> None:
+        """Check a token of another issuer, whose keys may have to be fetched.
+
+        The hub has one token of a socket checked at a time, so that order is kept. The status is
+        read before the permissions are: one who is kept out is cut and not renewed.
+        """
+        try:
+            outcome = await foreign.check(effect.token)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the hub waits for an answer
+            self._log_failure("VerifyToken", error)
+            outcome = TokenFault.UNCHECKED
+        if isinstance(outcome, Claims):
+            self.post(inputs.SessionsRevoked((outcome.session_id,)))
+        self.post(inputs.TokenChecked(effect.socket, outcome))
 
     # --- the store -------------------------------------------------------------------------------
 
@@ -255,12 +282,15 @@ class HubDriver:
         try:
             return self._calls.answer(call, new_device=new_device, now=self._clock.wall())
         except Exception as error:  # noqa: BLE001 - whatever it is, the hub waits for an answer
-            # Neither the message nor the values of the frames: both may hold what a row holds.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            LOGGER.error("%s failed: %s\n%s", type(call).__name__, type(error).__name__, where)  # noqa: TRY400
+            self._log_failure(type(call).__name__, error)
         if isinstance(call, CheckSessions):
             return inputs.SessionsChecked({})
         return inputs.StoreFailed(call.socket)
+
+    def _log_failure(self, what: str, error: Exception) -> None:
+        # Neither the message nor the values of the frames: both may hold what a row holds.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        LOGGER.error("%s failed: %s\n%s", what, type(error).__name__, where)
 
     def _answered(self, answers: Sequence[inputs.StoreAnswer]) -> None:
         for answer in answers:

@@ -20,7 +20,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from syncauth.errors import InvalidMessage
 from syncauth.interfaces import Clock
 from syncauth.sansio import messages
-from syncauth.server.accounts.answers import ACCESS_EXPIRED, INVALID_ACCESS, Denied, too_many
+from syncauth.server.accounts.answers import (
+    ACCESS_EXPIRED,
+    INVALID_ACCESS,
+    KEYS_UNAVAILABLE,
+    Denied,
+    too_many,
+)
+from syncauth.server.accounts.foreign_access import ForeignAccess
 from syncauth.server.accounts.issuer import Claims, Issuer, TokenFault
 from syncauth.server.hub import inputs
 from syncauth.server.hub.driver import HubDriver
@@ -46,6 +53,11 @@ NO_SUCH_APP: Final = Denied(
     404, "AppNotFound", "cannot find app using the client app id of the request"
 )
 NO_ROOM: Final = too_many(RETRY_AFTER)
+FAULTS: Final = {
+    TokenFault.EXPIRED: ACCESS_EXPIRED,
+    TokenFault.INVALID: INVALID_ACCESS,
+    TokenFault.UNCHECKED: KEYS_UNAVAILABLE,
+}
 UPGRADE_NEEDED: Final = Denied(
     426, "ProtocolMismatch", f"this server speaks the subprotocol {messages.SUBPROTOCOL}"
 )
@@ -124,13 +136,20 @@ class SyncEndpoint:
     """The endpoint of one app."""
 
     def __init__(
-        self, config: ServerConfig, *, issuer: Issuer, clock: Clock, driver: HubDriver
+        self,
+        config: ServerConfig,
+        *,
+        issuer: Issuer,
+        clock: Clock,
+        driver: HubDriver,
+        foreign: ForeignAccess | None = None,
     ) -> None:
-        """Take the parts."""
+        """Take the parts; without `foreign` only the server's own tokens are taken."""
         self._config = config
         self._issuer = issuer
         self._clock = clock
         self._driver = driver
+        self._foreign = foreign
         self._largest_frame = largest_frame(config.limits)
 
     def route(self) -> WebSocketRoute:
@@ -138,7 +157,7 @@ class SyncEndpoint:
         return WebSocketRoute(f"{BASE}/app/{{app_id}}/sync", self._serve)
 
     async def _serve(self, websocket: WebSocket) -> None:
-        claims = self._admit(websocket)
+        claims = await self._admit(websocket)
         if isinstance(claims, Denied):
             await refuse_upgrade(websocket, claims)
             return
@@ -173,16 +192,19 @@ class SyncEndpoint:
             if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
                 raise end
 
-    def _admit(self, websocket: WebSocket) -> Claims | Denied:
+    async def _admit(self, websocket: WebSocket) -> Claims | Denied:
         """Return whose socket this is, or why there is none."""
         if websocket.path_params["app_id"] != self._config.app_id:
             return NO_SUCH_APP
         token = bearer(websocket)
         if isinstance(token, Denied):
             return token
-        claims = self._issuer.verify_access(token, self._clock.wall())
+        if self._foreign is not None and self._foreign.concerns(token):
+            claims = await self._foreign.check(token)
+        else:
+            claims = self._issuer.verify_access(token, self._clock.wall())
         if isinstance(claims, TokenFault):
-            return ACCESS_EXPIRED if claims is TokenFault.EXPIRED else INVALID_ACCESS
+            return FAULTS[claims]
         if messages.SUBPROTOCOL not in websocket.scope["subprotocols"]:
             return UPGRADE_NEEDED
         return claims

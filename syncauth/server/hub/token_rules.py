@@ -47,7 +47,9 @@ def renew(turn: Turn, peer: Peer, token: Secret) -> None:
 
 def token_checked(turn: Turn, peer: Peer, outcome: Claims | TokenFault) -> None:
     """Go on with the permissions of the same user and session, or tell why not."""
-    if isinstance(outcome, TokenFault):
+    if outcome is TokenFault.UNCHECKED:
+        turn.end(peer, "internal", "the token sent with renew cannot be checked now")
+    elif isinstance(outcome, TokenFault):
         expired = outcome is TokenFault.EXPIRED
         code, why = ("token_expired", "ended") if expired else ("token_invalid", "is not accepted")
         turn.say_error(peer, code, f"the token sent with renew {why}")

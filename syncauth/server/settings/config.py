@@ -17,15 +17,14 @@ from typing import Any, Final, Literal, cast
 
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.admin import AdminSettings, read_admin
+from syncauth.server.settings.issuers import TokenIssuer, read_issuers
 from syncauth.server.settings.login import (
     EmailSettings,
     Hooks,
     MailSettings,
-    TokenIssuer,
     read_email,
     read_functions,
     read_hooks,
-    read_issuers,
     read_mail,
 )
 from syncauth.server.settings.operations import (

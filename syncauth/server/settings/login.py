@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -22,7 +21,6 @@ Confirmation = Literal["automatic", "mail", "function"]
 Reset = Literal["off", "mail", "function"]
 MailSender = Literal["none", "console", "smtp"]
 SmtpTls = Literal["starttls", "tls", "none"]
-Algorithm = Literal["HS256", "RS256", "ES256"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +49,6 @@ class MailSettings:
     smtp_tls: SmtpTls = "starttls"
     smtp_user: str = ""
     smtp_password_env: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenIssuer:
-    """An issuer whose JWTs are accepted as custom tokens: its name, algorithm and key are fixed here.
-
-    Exactly one of `key_env`, `key_file` and `jwks_url` is given. `fields` maps claims to the user's data.
-    """
-
-    name: str
-    issuer: str
-    audience: tuple[str, ...]
-    algorithm: Algorithm
-    key_env: str = ""
-    key_file: Path | None = None
-    jwks_url: str = ""
-    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +114,6 @@ def read_mail(section: Section, *, test_mode: bool) -> MailSettings:
     return mail
 
 
-def read_issuers(section: Section, folder: Path) -> tuple[TokenIssuer, ...]:
-    """Read `[issuers.<name>]`, one for each issuer of custom tokens."""
-    issuers: list[TokenIssuer] = []
-    for each in section.subsections():
-        fields = Section(f"{each.name}.fields", each.table("fields"))
-        claims = tuple((claim, fields.text(claim)) for claim in fields.names())
-        file = each.optional_text("key_file")
-        issuer = TokenIssuer(
-            name=each.name,
-            issuer=each.text("issuer"),
-            audience=each.texts("audience"),
-            algorithm=cast("Algorithm", each.choice("algorithm", ("ES256", "RS256", "HS256"))),
-            key_env=each.optional_text("key_env") or "",
-            key_file=None if file is None else folder / file,
-            jwks_url=each.optional_text("jwks_url") or "",
-            fields=claims,
-        )
-        each.finish()
-        _check_issuer(issuer)
-        if any(other.issuer == issuer.issuer for other in issuers):
-            raise refusal(f"{each.name}.issuer", "it stands here twice", "Keep one of the two")
-        issuers.append(issuer)
-    return tuple(issuers)
-
-
 def read_hooks(section: Section) -> Hooks:
     """Read `[hooks]`."""
     hooks = Hooks(
@@ -175,26 +131,6 @@ def read_hooks(section: Section) -> Hooks:
 def read_functions(section: Section) -> Mapping[str, str]:
     """Read `[functions]`: each setting is a function's name."""
     return {name: section.text(name) for name in section.names()}
-
-
-def _check_issuer(issuer: TokenIssuer) -> None:
-    if not issuer.audience:
-        remedy = (
-            "Give the audience that the issuer writes for this app: tokens for others do not count"
-        )
-        raise refusal(f"{issuer.name}.audience", "it is missing", remedy)
-    if sum(map(bool, (issuer.key_env, issuer.key_file, issuer.jwks_url))) != 1:
-        remedy = "Give exactly one of key_env, key_file and jwks_url"
-        raise refusal(issuer.name, "its key is not clear", remedy)
-    if issuer.jwks_url:
-        place = urlsplit(issuer.jwks_url)
-        loopback = place.hostname in {"127.0.0.1", "::1", "localhost"}
-        if place.scheme != "https" and not (place.scheme == "http" and loopback):
-            why = "whoever stands in between could put keys in"
-            raise refusal(f"{issuer.name}.jwks_url", why, "Use https")
-        if issuer.algorithm == "HS256":
-            why = "a shared secret is not published"
-            raise refusal(f"{issuer.name}.jwks_url", why, "Use key_env or key_file for HS256")
 
 
 def _url(section: Section, name: str) -> str:

@@ -9,6 +9,8 @@ The tables in which the server's SQLite file keeps accounts.
     _sync_email_tokens  what was sent by mail to confirm an address or to reset a password, one for
                       each address and purpose
     _sync_api_keys    keys with which a program logs in as its user
+    _sync_subjects    subjects of other issuers that are kept out, by the hash of their names: "denied" ones, and
+                      those of users who were "removed", of which nothing but the hash is kept
     _sync_admin_keys  keys of administrators, by the id that is no secret
     _sync_lifetimes   lives of tokens that an administrator has changed, in seconds
 
@@ -74,6 +76,13 @@ SCHEMA: Final = (
         disabled INTEGER NOT NULL,
         created_at REAL NOT NULL,
         UNIQUE (user_id, name)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS _sync_subjects (
+        key BLOB PRIMARY KEY NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('denied', 'removed')),
+        issuer TEXT,
+        subject TEXT,
+        since REAL NOT NULL
     ) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS _sync_admin_keys (
         id TEXT PRIMARY KEY NOT NULL,

@@ -28,15 +28,17 @@ class AccountTables:
         session: str | None = None,
         user: str | None = None,
         key: str | None = None,
+        subject: str | None = None,
     ) -> tuple[str, ...]:
-        """End the active sessions of that id, user or API key, and erase their hashes."""
+        """End the active sessions of that id, user, API key or foreign identity, and erase their hashes."""
         ended = self._connection.execute(
             "UPDATE _sync_sessions"
             " SET ended_at = ?1, end_reason = ?2, token = x'', spent = NULL, refresh_id = NULL"
-            " WHERE (id = ?3 OR user_id = ?4 OR (provider_type = 'api-key' AND identity_id = ?5))"
+            " WHERE (id = ?3 OR user_id = ?4 OR (provider_type = 'api-key' AND identity_id = ?5)"
+            " OR (provider_type = 'custom-token' AND identity_id = ?6))"
             " AND ended_at IS NULL AND expires_at > ?1"
             " RETURNING id",
-            (now, reason, session, user, key),
+            (now, reason, session, user, key, subject),
         ).fetchall()
         return tuple(row[0] for row in ended)
 

@@ -14,6 +14,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from syncauth.server.stores.subjects import SubjectStore
+
 
 class SessionStatus(enum.Enum):
     """What a session is good for at one instant. A session that is not known is revoked."""
@@ -70,6 +72,7 @@ class LinkOutcome(enum.Enum):
     TAKEN = "taken"  # it is another user's, who has logged in with it
     SECOND = "second"  # the user has one of that provider, and there may be one only
     NO_USER = "no_user"  # the user was removed or disabled in the meantime
+    DENIED = "denied"  # it is a subject of another issuer that is kept out
 
 
 class EmailPurpose(enum.Enum):
@@ -148,7 +151,7 @@ class UserRecord:
     identities: tuple[IdentityRecord, ...]
 
 
-class AccountStore(Protocol):
+class AccountStore(SubjectStore, Protocol):
     """Accounts and sessions; see the module for what every method promises."""
 
     def ping(self) -> None:
@@ -163,6 +166,17 @@ class AccountStore(Protocol):
         """Return the identity of that name with its data renewed, or make the user first.
 
         For providers that vouch for whom they name: two calls at once give one user.
+        """
+        ...
+
+    def admit_subject(
+        self, user: NewUser, now: float, *, returning: bool
+    ) -> LoginRecord | SessionStatus:
+        """Do the same for a subject of another issuer, named by `subject_name`.
+
+        Changes nothing and returns a status if the subject is denied, its user disabled or removed;
+        with `returning` one whose user was removed comes back as a new user. The user counts as
+        one who has logged in.
         """
         ...
 
@@ -215,7 +229,10 @@ class AccountStore(Protocol):
         ...
 
     def session_status(self, session_id: str, now: float) -> SessionStatus:
-        """Read what the session is good for; never begins a transaction."""
+        """Read what the session is good for; never begins a transaction.
+
+        What `subject_session` made is judged by the user and by what was denied; it never expires.
+        """
         ...
 
     def revoke_session(self, session_id: str, now: float) -> bool:
@@ -227,7 +244,7 @@ class AccountStore(Protocol):
         ...
 
     def disable_user(self, user_id: str, now: float) -> tuple[str, ...]:
-        """Forbid logins and end all sessions; returns as `revoke_user`."""
+        """Forbid logins and end all sessions; returns as `revoke_user`, and what stands for subjects."""
         ...
 
     def enable_user(self, user_id: str) -> bool:
@@ -235,7 +252,10 @@ class AccountStore(Protocol):
         ...
 
     def remove_user(self, user_id: str, now: float) -> tuple[str, ...]:
-        """Erase the user's identities and data and end all sessions; returns as `revoke_user`."""
+        """Erase the user's identities and data and end all sessions; returns as `disable_user`.
+
+        Its subjects of other issuers do not come back by themselves: see `admit_subject`.
+        """
         ...
 
     def holds(self, session_id: str, token_hash: bytes, now: float) -> bool:

@@ -18,12 +18,14 @@ from syncauth.server.stores.interface import (
     LinkOutcome,
     LoginRecord,
     NewUser,
+    SessionStatus,
     UserRecord,
 )
 from syncauth.server.stores.sqlite_admin import SqliteAdmin
 from syncauth.server.stores.sqlite_api_keys import SqliteApiKeys
 from syncauth.server.stores.sqlite_email_tokens import SqliteEmailTokens
 from syncauth.server.stores.sqlite_sessions import SqliteSessions
+from syncauth.server.stores.subjects import CUSTOM_TOKEN
 
 
 class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys, SqliteAdmin):
@@ -61,6 +63,33 @@ class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys, SqliteAdm
             raise AssertionError  # it was written in this transaction
         return found
 
+    def admit_subject(
+        self, user: NewUser, now: float, *, returning: bool
+    ) -> LoginRecord | SessionStatus:
+        """Admit a subject of another issuer; see `AccountStore.admit_subject`."""
+        with self._transaction():
+            barred = self._barred(user.provider_id)
+            if barred is SessionStatus.USER_REMOVED and returning:
+                self._let_return(user.provider_id)
+            elif barred is not SessionStatus.ACTIVE:
+                return barred
+            owner = self._owner(user.provider_type, user.provider_id)
+            if owner is None:
+                self._insert_user(user, now)
+            elif self._user_state(owner) != "enabled":
+                return SessionStatus.USER_DISABLED
+            else:
+                self._merge_data(owner, user.data, renew=True)
+            self._changed(
+                "UPDATE _sync_users SET used_at = ? WHERE id = ? AND used_at IS NULL",
+                now,
+                owner or user.user_id,
+            )
+            found = self.find_login(user.provider_type, user.provider_id)
+        if found is None:
+            raise AssertionError  # it was written in this transaction
+        return found
+
     def link(self, user_id: str, identity: NewUser, *, single: bool) -> LinkOutcome:
         """Give the user the identity; see `AccountStore.link`."""
         with self._transaction():
@@ -72,6 +101,11 @@ class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys, SqliteAdm
             other = "SELECT 1 FROM _sync_identities WHERE user_id = ? AND provider_type = ?"
             if single and self._one(other, user_id, identity.provider_type):
                 return LinkOutcome.SECOND
+            if identity.provider_type == CUSTOM_TOKEN:
+                barred = self._barred(identity.provider_id)
+                if barred is SessionStatus.USER_DISABLED:
+                    return LinkOutcome.DENIED
+                self._let_return(identity.provider_id)
             if owner is None:
                 self._insert_identity(user_id, identity)
             elif self._one("SELECT 1 FROM _sync_users WHERE id = ? AND used_at IS NULL", owner):
@@ -127,7 +161,7 @@ class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys, SqliteAdm
                 "UPDATE _sync_users SET state = 'disabled' WHERE id = ? AND state = 'enabled'",
                 user_id,
             )
-            return self._end(now, "revoked", user=user_id)
+            return (*self._end(now, "revoked", user=user_id), *self._subject_sessions(user_id))
 
     def enable_user(self, user_id: str) -> bool:
         """Allow logins again; False if there is no such user. Ended sessions stay ended."""
@@ -140,7 +174,8 @@ class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys, SqliteAdm
     def remove_user(self, user_id: str, now: float) -> tuple[str, ...]:
         """Erase the user's identities and data and end all sessions; returns as `revoke_user`."""
         with self._transaction():
-            ended = self._end(now, "revoked", user=user_id)
+            ended = (*self._end(now, "revoked", user=user_id), *self._subject_sessions(user_id))
+            self._bar_removed(user_id, now)
             self._changed(
                 "DELETE FROM _sync_email_tokens WHERE email IN (SELECT provider_id"
                 " FROM _sync_identities WHERE user_id = ? AND provider_type = 'local-userpass')",

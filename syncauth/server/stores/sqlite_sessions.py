@@ -6,11 +6,13 @@ This module must never see a token, only hashes, and never read a clock.
 
 from __future__ import annotations
 
-from syncauth.server.stores.account_tables import AccountTables, json_object
+from syncauth.server.stores.account_tables import json_object
 from syncauth.server.stores.interface import RotationOutcome, SessionRecord, SessionStatus
+from syncauth.server.stores.sqlite_subjects import SqliteSubjects
+from syncauth.server.stores.subjects import read_subject_session
 
 
-class SqliteSessions(AccountTables):
+class SqliteSessions(SqliteSubjects):
     """The sessions' part of the `AccountStore`."""
 
     def open_session(self, session: SessionRecord, *, token_hash: bytes, now: float) -> bool:
@@ -105,6 +107,9 @@ class SqliteSessions(AccountTables):
 
     def session_status(self, session_id: str, now: float) -> SessionStatus:
         """Read what the session is good for; never begins a transaction."""
+        foreign = read_subject_session(session_id)
+        if foreign is not None:
+            return self._subject_status(*foreign)
         row = self._one(
             "SELECT u.state, s.ended_at IS NOT NULL, s.expires_at"
             " FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id WHERE s.id = ?",

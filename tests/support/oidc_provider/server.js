@@ -1,8 +1,10 @@
-// A real oidc-provider on loopback: `node server.js PACKAGES PORT LIFE REFRESH_LIFE`, lives in seconds.
+// A real oidc-provider on loopback: `node server.js PACKAGES PORT LIFE REFRESH_LIFE [AUDIENCE]`, lives in seconds.
+// A client that names the audience as its resource (RFC 8707) gets access tokens that are JWTs for it (RFC 9068);
+// otherwise they are texts that say nothing.
 // Refresh tokens rotate, and the reuse of an old one ends the whole grant.
 
-const [packages, port, life, refreshLife] = process.argv.slice(2);
-const { default: Provider } = await import(`${packages}/oidc-provider/lib/index.js`);
+const [packages, port, life, refreshLife, audience] = process.argv.slice(2);
+const { default: Provider, errors } = await import(`${packages}/oidc-provider/lib/index.js`);
 
 const issuer = `http://127.0.0.1:${port}`;
 const native = {
@@ -12,12 +14,20 @@ const native = {
 };
 const device = 'urn:ietf:params:oauth:grant-type:device_code';
 
+const resourceIndicators = {
+  enabled: true,
+  async getResourceServerInfo(ctx, resource) {
+    if (resource !== audience) throw new errors.InvalidTarget();
+    return { audience, accessTokenFormat: 'jwt', accessTokenTTL: Number(life), scope: '' };
+  },
+};
+
 const provider = new Provider(issuer, {
   clients: [
     { ...native, client_id: 'field-notes', grant_types: ['authorization_code', 'refresh_token', device] },
     { ...native, client_id: 'no-refresh', grant_types: ['authorization_code'] },
   ],
-  features: { deviceFlow: { enabled: true }, revocation: { enabled: true } },
+  features: { deviceFlow: { enabled: true }, revocation: { enabled: true }, ...(audience && { resourceIndicators }) },
   claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
   scopes: ['openid', 'offline_access', 'profile', 'email'],
   rotateRefreshToken: true,

@@ -61,6 +61,20 @@ async def test_a_new_pair_comes_with_its_lives(odd: OddServer, provider: OAuthPr
     assert sent.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
+async def test_a_resource_is_named_where_tokens_are_asked_for(odd: OddServer) -> None:
+    """The tokens are for that API (RFC 8707); a revocation has no need of it."""
+    describe(odd)
+    odd.reply(TOKEN, tokens())
+    odd.reply(REVOKE, answer(200))
+    made = provider_of(odd, resource="https://sync.example.com")
+    assert isinstance(await made.refresh(OLD, "id"), Renewed)
+    assert await made.revoke(OLD)
+    await made.aclose()
+
+    assert b"resource=https%3A%2F%2Fsync.example.com" in odd.seen(TOKEN)[0].body
+    assert b"resource" not in odd.seen(REVOKE)[0].body
+
+
 @pytest.mark.parametrize(
     ("more", "life", "refresh_life"),
     [

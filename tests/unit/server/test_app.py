@@ -94,3 +94,16 @@ def test_damaged_file_is_left_as_it_is(config: ServerConfig, tmp_path: Path, nam
     assert refusal.value.path == str(damaged)
     assert damaged.read_bytes() == b"no such thing" * 1000
     assert threads_of_stores() == []
+
+
+async def test_subjects_are_denied_by_whoever_made_the_application(
+    config: ServerConfig, tmp_path: Path
+) -> None:
+    """A denial is kept in the file, and can be listed and taken back."""
+    app = create_app(config, tmp_path, SystemClock(), SystemRandomness())
+    async with app.router.lifespan_context(app):
+        await app.state.denials.deny("https://id.example", "ann")
+        denied = await app.state.denials.all()
+        assert [(each.issuer, each.subject) for each in denied] == [("https://id.example", "ann")]
+        assert await app.state.denials.allow("https://id.example", "ann")
+        assert list(await app.state.denials.all()) == []

@@ -168,6 +168,18 @@ def test_bad_token_of_renew_is_told(story: HubStory, fault: TokenFault, code: st
     assert story.closed(socket) == 4401
 
 
+def test_token_that_cannot_be_checked_ends_the_socket(story: HubStory) -> None:
+    """Without the keys of its issuer a newer token proves nothing: the device comes back later."""
+    socket = story.live()
+    story.say(socket, Renew("foreign"))
+
+    effects = story.happen(inputs.TokenChecked(socket, TokenFault.UNCHECKED))
+
+    assert codes_in(effects, socket) == ["internal"]
+    assert story.closed(socket) == 1011
+    assert story.calls(ReadPermissions) == []
+
+
 @pytest.mark.parametrize(("user", "session"), [(BOB, "session"), ("ann", "other"), (BOB, "other")])
 def test_token_of_somebody_else_ends_the_socket(story: HubStory, user: str, session: str) -> None:
     """A renewal by another user or session is refused, and nothing of theirs read (I15)."""

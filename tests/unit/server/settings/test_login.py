@@ -9,7 +9,8 @@ import pytest
 
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.config import ServerConfig, parse_config
-from syncauth.server.settings.login import EmailSettings, Hooks, MailSettings, TokenIssuer
+from syncauth.server.settings.issuers import TokenIssuer
+from syncauth.server.settings.login import EmailSettings, Hooks, MailSettings
 from syncauth.server.team.extensions import Extensions, load_extensions
 
 ISSUER = '[issuers.id]\nissuer = "https://id.example"\naudience = ["app"]\n'

@@ -1,0 +1,159 @@
+"""
+The settings `[issuers.<name>]`: other issuers whose tokens are accepted, and for what.
+
+What a token must be is fixed here: issuer, audience, algorithm, key, kind and required claims; nothing of it is taken
+from a token. This module must never read a key or ask an issuer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
+
+from syncauth.server.settings.section import Section, refusal
+
+Algorithm = Literal["HS256", "RS256", "ES256"]
+TokenKind = Literal["any", "access", "id"]
+AudienceMatch = Literal["any", "all"]
+Use = Literal["login", "sync"]
+
+LONGEST_LEEWAY: Final = 60
+"""Seconds; more would be a life of its own (RFC 7519 section 4.1.4: "no more than a few minutes")."""
+
+Scalar = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """An issuer whose JWTs are accepted: its name, algorithm and key are fixed here.
+
+    Exactly one of `key_env`, `key_file`, `jwks_url` and `discovery` is given. `fields` maps claims
+    to the user's data; `required` maps claims to the values of which one must be there, none for
+    any; the name of a claim may be a path, "a.b". `clients` are those whom a token may be issued
+    to, none for anybody. `leeway_seconds` is how far the issuer's clock may be off.
+    """
+
+    name: str
+    issuer: str
+    audience: tuple[str, ...]
+    algorithm: Algorithm
+    key_env: str = ""
+    key_file: Path | None = None
+    jwks_url: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    discovery: bool = False
+    login: bool = True
+    sync: bool = False
+    token: TokenKind = "any"  # noqa: S105 - the name of a kind
+    audience_match: AudienceMatch = "any"
+    clients: tuple[str, ...] = ()
+    required: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
+    leeway_seconds: int = 0
+
+    def serves(self, use: Use) -> bool:
+        """Tell whether its tokens are taken at the custom-token login, or on the sync socket."""
+        return self.sync if use == "sync" else self.login
+
+
+def read_issuers(section: Section, folder: Path) -> tuple[TokenIssuer, ...]:
+    """Read `[issuers.<name>]`, one for each issuer and kind of its tokens."""
+    issuers: list[TokenIssuer] = []
+    for each in section.subsections():
+        issuer = _read(each, folder)
+        each.finish()
+        _check_issuer(issuer)
+        for other in issuers:
+            if other.issuer == issuer.issuer and _share_a_use(issuer, other):
+                remedy = "Keep one of the two, or let one serve login and the other sync"
+                raise refusal(f"{each.name}.issuer", "it stands here twice", remedy)
+        issuers.append(issuer)
+    return tuple(issuers)
+
+
+def is_safe_place(url: str) -> bool:
+    """Tell whether keys may be fetched there: https, or http to loopback."""
+    try:
+        place = urlsplit(url)
+        host = place.hostname
+    except ValueError:
+        return False
+    if not host or place.username is not None or place.fragment:
+        return False
+    return place.scheme == "https" or (place.scheme == "http" and is_loopback(url))
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL names this machine."""
+    return urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}
+
+
+def _read(section: Section, folder: Path) -> TokenIssuer:
+    fields = Section(f"{section.name}.fields", section.table("fields"))
+    file = section.optional_text("key_file")
+    return TokenIssuer(
+        name=section.name,
+        issuer=section.text("issuer"),
+        audience=section.texts("audience"),
+        algorithm=cast("Algorithm", section.choice("algorithm", ("ES256", "RS256", "HS256"))),
+        key_env=section.optional_text("key_env") or "",
+        key_file=None if file is None else folder / file,
+        jwks_url=section.optional_text("jwks_url") or "",
+        fields=tuple((claim, fields.text(claim)) for claim in fields.names()),
+        discovery=section.flag("discovery", default=False),
+        login=section.flag("login", default=True),
+        sync=section.flag("sync", default=False),
+        token=cast("TokenKind", section.choice("token", ("any", "access", "id"))),
+        audience_match=cast("AudienceMatch", section.choice("audience_match", ("any", "all"))),
+        clients=section.texts("clients"),
+        required=_required(f"{section.name}.required", section.table("required")),
+        leeway_seconds=section.integer("leeway_seconds", 0, low=0, high=LONGEST_LEEWAY),
+    )
+
+
+def _required(name: str, table: object) -> tuple[tuple[str, tuple[Scalar, ...]], ...]:
+    if not isinstance(table, dict):
+        raise refusal(name, "it is not a table", 'Write it as { claim = "value" }')
+    required: list[tuple[str, tuple[Scalar, ...]]] = []
+    for claim, given in table.items():
+        values: list[Any] = given if isinstance(given, list) else [given]
+        if not all(isinstance(value, (str, int, bool)) for value in values):
+            remedy = "Give a text, a whole number, true or false, or a list of these"
+            raise refusal(f"{name}.{claim}", "it is no value to compare with", remedy)
+        required.append((claim, tuple(values)))
+    return tuple(required)
+
+
+def _share_a_use(one: TokenIssuer, other: TokenIssuer) -> bool:
+    return (one.login and other.login) or (one.sync and other.sync)
+
+
+def _check_issuer(issuer: TokenIssuer) -> None:
+    if not issuer.audience:
+        remedy = (
+            "Give the audience that the issuer writes for this app: tokens for others do not count"
+        )
+        raise refusal(f"{issuer.name}.audience", "it is missing", remedy)
+    if not issuer.login and not issuer.sync:
+        remedy = "Set login or sync to true, or remove the section"
+        raise refusal(issuer.name, "its tokens are good for nothing", remedy)
+    keys = (issuer.key_env, issuer.key_file, issuer.jwks_url, issuer.discovery)
+    if sum(map(bool, keys)) != 1:
+        remedy = "Give exactly one of key_env, key_file, jwks_url and discovery"
+        raise refusal(issuer.name, "its key is not clear", remedy)
+    for setting, given, url in (
+        ("jwks_url", bool(issuer.jwks_url), issuer.jwks_url),
+        ("issuer", issuer.discovery, issuer.issuer),
+    ):
+        if not given:
+            continue
+        if not is_safe_place(url):
+            why = "whoever stands in between could put keys in"
+            raise refusal(f"{issuer.name}.{setting}", why, "Use an address with https")
+        if issuer.algorithm == "HS256":
+            why = "a shared secret is not published"
+            raise refusal(f"{issuer.name}.{setting}", why, "Use key_env or key_file for HS256")
+    if issuer.discovery and urlsplit(issuer.issuer).query:
+        why = "an issuer has no query"  # OpenID Connect Discovery 1.0, section 3
+        raise refusal(f"{issuer.name}.issuer", why, "Write it as the issuer does")

@@ -1,0 +1,70 @@
+"""
+How the user of another issuer is named: as an identity, as a session, and as something that was denied.
+
+Whoever comes with a token of another issuer has no session here. What stands in its place names the user and
+(issuer, subject), so that whoever asks for the status of a session is answered about both. What is asked of a store
+about subjects stands here, too. This module must never touch one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+CUSTOM_TOKEN: Final = "custom-token"  # noqa: S105 - the provider's name in App Services
+_PREFIX: Final = "subject:"  # no id of a session has a colon
+
+
+@dataclass(frozen=True, slots=True)
+class DeniedSubject:
+    """A subject of an issuer that is kept out, since when (wall clock)."""
+
+    issuer: str
+    subject: str
+    since: float
+
+
+def subject_name(issuer: str, subject: str) -> str:
+    """Return the name of the identity, unique within `CUSTOM_TOKEN`."""
+    return msgspec.json.encode([issuer, subject]).decode()
+
+
+def subject_key(name: str) -> bytes:
+    """Return the hash under which a name is kept where the name itself must not stay."""
+    return hashlib.sha256(name.encode()).digest()
+
+
+def subject_session(user_id: str, name: str) -> str:
+    """Return what stands in the place of a session's id."""
+    return f"{_PREFIX}{user_id}:{name}"
+
+
+def read_subject_session(session_id: str) -> tuple[str, str] | None:
+    """Return user id and name of what `subject_session` made; None for the id of a session."""
+    if not session_id.startswith(_PREFIX):
+        return None
+    user_id, _, name = session_id.removeprefix(_PREFIX).partition(":")
+    return user_id, name
+
+
+class SubjectStore(Protocol):
+    """What an account store keeps of the subjects of other issuers; see `AccountStore`."""
+
+    def deny_subject(self, issuer: str, subject: str, now: float) -> tuple[str, ...]:
+        """Keep (issuer, subject) out, known or not, and end the sessions it opened with custom tokens.
+
+        Returns the ids of those sessions and what stands for one of its own: sockets that bear one
+        of these are to be cut. A second denial changes nothing.
+        """
+        ...
+
+    def allow_subject(self, issuer: str, subject: str) -> bool:
+        """Let a subject in again that was denied, or whose user was removed; False if neither was."""
+        ...
+
+    def denied_subjects(self) -> tuple[DeniedSubject, ...]:
+        """Return all that are denied, by issuer and subject; not those of users who were removed."""
+        ...

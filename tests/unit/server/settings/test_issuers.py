@@ -1,0 +1,122 @@
+"""The sections about other issuers: what they mean, and what is refused by name."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from syncauth.errors import InvalidConfig
+from syncauth.server.settings.config import parse_config
+from syncauth.server.settings.issuers import TokenIssuer
+
+ISSUER = '[issuers.id]\nissuer = "https://id.example"\naudience = ["app"]\n'
+LOCAL = ISSUER.replace("https://id.example", "{issuer}") + "discovery = true\n"
+
+
+def read(tmp_path: Path, text: str) -> tuple[TokenIssuer, ...]:
+    """Read the issuers of a configuration with these sections."""
+    (tmp_path / "schema.sql").write_text("")
+    server = '[server]\napp_id = "a"\nschema = "schema.sql"\n'
+    return parse_config(tomllib.loads(server + text), folder=tmp_path).issuers
+
+
+def test_every_setting_arrives(tmp_path: Path) -> None:
+    """What stands in the file is what the server goes by."""
+    text = """
+        [issuers.id]
+        issuer = "https://id.example"
+        audience = ["app", "other"]
+        audience_match = "all"
+        algorithm = "RS256"
+        discovery = true
+        login = false
+        sync = true
+        token = "access"
+        clients = ["phone"]
+        leeway_seconds = 60
+        fields = { "a.b" = "b" }
+        required = { role = ["x", "y"], level = 3, verified = true, email = [] }
+    """
+    assert read(tmp_path, text) == (
+        TokenIssuer(
+            "issuers.id",
+            "https://id.example",
+            ("app", "other"),
+            "RS256",
+            fields=(("a.b", "b"),),
+            discovery=True,
+            login=False,
+            sync=True,
+            token="access",
+            audience_match="all",
+            clients=("phone",),
+            required=(
+                ("role", ("x", "y")),
+                ("level", (3,)),
+                ("verified", (True,)),
+                ("email", ()),
+            ),
+            leeway_seconds=60,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        (ISSUER + 'discovery = true\nkey_env = "K"', "issuers.id"),
+        (ISSUER + 'discovery = true\njwks_url = "https://a.example"', "issuers.id"),
+        (ISSUER + 'discovery = true\nalgorithm = "HS256"', "issuers.id.issuer"),
+        (LOCAL.format(issuer="http://id.example"), "issuers.id.issuer"),
+        (LOCAL.format(issuer="id.example"), "issuers.id.issuer"),
+        (LOCAL.format(issuer="https://u:p@id.example"), "issuers.id.issuer"),
+        (LOCAL.format(issuer="https://id.example?x=1"), "issuers.id.issuer"),
+        (LOCAL.format(issuer="https://id.example#x"), "issuers.id.issuer"),
+        (LOCAL.format(issuer="https://["), "issuers.id.issuer"),
+        (ISSUER + 'key_env = "K"\nlogin = false', "issuers.id"),
+        (ISSUER + 'key_env = "K"\nleeway_seconds = 61', "issuers.id.leeway_seconds"),
+        (ISSUER + 'key_env = "K"\nleeway_seconds = -1', "issuers.id.leeway_seconds"),
+        (ISSUER + 'key_env = "K"\ntoken = "refresh"', "issuers.id.token"),
+        (ISSUER + 'key_env = "K"\nclients = "app"', "issuers.id.clients"),
+        (ISSUER + 'key_env = "K"\nrequired = "role"', "issuers.id.required"),
+        (ISSUER + 'key_env = "K"\nrequired = { role = 1.5 }', "issuers.id.required.role"),
+        (ISSUER + 'key_env = "K"\nrequired = { role = [[]] }', "issuers.id.required.role"),
+    ],
+)
+def test_bad_setting_is_named(tmp_path: Path, text: str, setting: str) -> None:
+    """What cannot be used is told by its name before anything starts."""
+    with pytest.raises(InvalidConfig) as refused:
+        read(tmp_path, text)
+
+    assert refused.value.setting == setting
+
+
+@pytest.mark.parametrize("issuer", ["http://127.0.0.1:8080", "http://localhost/o", "http://[::1]"])
+def test_discovery_on_loopback_may_be_http(tmp_path: Path, issuer: str) -> None:
+    """For development an issuer on this machine needs no TLS."""
+    assert read(tmp_path, LOCAL.format(issuer=issuer))[0].discovery
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "good"),
+    [
+        ("", "", False),
+        ("sync = true", "login = false\nsync = true", False),
+        ("", "login = false\nsync = true", True),
+    ],
+)
+def test_issuer_stands_once_for_each_use(
+    tmp_path: Path, first: str, second: str, good: bool
+) -> None:
+    """ID tokens may log in and access tokens of the same issuer sync; otherwise it is not clear which counts."""
+    section = ISSUER + 'key_env = "K"\n'
+    text = f"{section}{first}\n{section.replace('s.id]', 's.again]')}{second}\n"
+
+    if good:
+        assert len(read(tmp_path, text)) == 2
+        return
+    with pytest.raises(InvalidConfig) as refused:
+        read(tmp_path, text)
+    assert refused.value.setting == "issuers.again.issuer"
