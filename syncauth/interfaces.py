@@ -358,6 +358,10 @@ class Replica(Protocol):
         """
         ...
 
+    def follow_history(self, history: str) -> None:
+        """Take note of the server's history, to which all belongs that it sends from now on."""
+        ...
+
     def set_clock_offset(self, offset_ms: int) -> None:
         """Keep the difference server time minus wall clock for the clock of the triggers."""
         ...

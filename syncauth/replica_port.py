@@ -115,7 +115,13 @@ def receive(replica: Replica, message: Changes | Checkpoint) -> Acknowledged:
 
 
 def prepare(replica: Replica, effect: effects.PrepareReplica) -> ReplicaState:
-    """Keep the clock offset, and the device id if the server gave another one."""
+    """Keep the clock offset, and history and device id if the server told other ones.
+
+    The history comes first: what this connection brings belongs to it.
+    """
+    state = replica.state()
+    if effect.history and state.history != effect.history:
+        replica.follow_history(effect.history)
     replica.set_clock_offset(effect.offset_ms)
     state = replica.state()
     if state.device != effect.device:

@@ -118,12 +118,13 @@ def text(found: Examination) -> str:
             stuck,
             empty="No user has a file.",
         ),
-        "\n".join(map(_told_finding, found.findings)) or "Nothing was found.",
+        "\n".join(map(told_finding, found.findings)) or "Nothing was found.",
     ]
     return "\n\n".join(sections)
 
 
-def _told_finding(finding: Finding) -> str:
+def told_finding(finding: Finding) -> str:
+    """Return a finding as people read it."""
     mark = "note" if finding.exit_code is Exit.OK else "trouble"
     remedy = f". {finding.remedy}" if finding.remedy else ""
     return clean(f"{mark} {finding.code}: {finding.what}{remedy}")

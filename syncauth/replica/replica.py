@@ -129,6 +129,11 @@ class FileReplica:
             inflight.adopt_device(self._connection, self._tables.values(), device)
             return self._read_state()
 
+    def follow_history(self, history: str) -> None:
+        """Take note of the server's history, to which all belongs that it sends from now on."""
+        with self._transaction():
+            schema.write_meta(self._connection, "history", history)
+
     def set_clock_offset(self, offset_ms: int) -> None:
         """Keep the difference server time minus wall clock for the clock of the triggers."""
         with self._transaction():

@@ -36,6 +36,7 @@ def read_state(connection: sqlite3.Connection, tables: Iterable[Table]) -> Repli
         tables=tuple(table.shape for table in tables),
         compare={name: known for name, _, known in partitions if known is not None},
         again=bool(meta.get(downloads.WISH)),
+        history=meta.get("history", ""),
     )
 
 

@@ -297,7 +297,7 @@ class ReadReplica:
 
 @dataclass(frozen=True, slots=True)
 class PrepareReplica:
-    """Keep the server's clock offset (ms) and the device id it gave.
+    """Keep the server's clock offset (ms), the device id it gave and its history ("" if untold).
 
     Answered by `ReplicaPrepared`.
     """
@@ -305,6 +305,7 @@ class PrepareReplica:
     ticket: Ticket
     device: str
     offset_ms: int
+    history: str = ""
 
 
 # --- effects: the app ----------------------------------------------------------------------------

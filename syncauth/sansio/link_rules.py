@@ -93,6 +93,7 @@ def opened(draft: Draft, answer: SocketOpened) -> None:
         checkpoints=dict(state.checkpoints),
         tables=list(state.tables),
         compare=dict(state.compare),
+        history=state.history,
     )
     draft.do(Send(answer.ticket, hello))
 
@@ -145,7 +146,7 @@ def _welcomed(draft: Draft, welcome: Welcome) -> None:
         welcomed=True, limits=welcome.limits, push_until=now.monotonic + welcome.life / 1000
     )
     offset = welcome.time - round(now.wall * 1000)
-    draft.work(PrepareReplica(draft.link.ticket, welcome.device, offset))
+    draft.work(PrepareReplica(draft.link.ticket, welcome.device, offset, welcome.history))
     if welcome.results:
         flow_rules.acknowledge(draft, tuple(welcome.results))
     flow_rules.reload(draft)

@@ -150,6 +150,8 @@ class Hello(
     either is null where there is none. A higher pair (fencing, connection) of the same device ends
     the older socket. `compare` asks for a comparison: until the first checkpoint the device's own
     rows are sent, too, and no page of a partition reaches from below to above the version named.
+    `history` is the server's history that the file follows, "" while it follows none; a device that
+    knows nothing of histories leaves it out, and is told none.
     """
 
     device: DeviceId
@@ -161,6 +163,7 @@ class Hello(
     checkpoints: dict[str, Count]
     tables: list[TableShape]
     compare: dict[str, Count] = {}
+    history: str | None = None
 
 
 class Renew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="renew"):
@@ -197,13 +200,16 @@ class Received(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="rec
 # --- from the server -----------------------------------------------------------------------------
 
 
-class Welcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="welcome"):
+class Welcome(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="welcome"
+):
     """The answer to `Hello`.
 
     `time` is the server's wall clock in ms, `life` what is left of the access token in ms. `device`
     is the device's id from now on: another one than it named if that one belongs to someone else.
     `last` is the server's last batch of this device; `results` holds those above the acknowledged
-    one. `partitions` maps each readable partition to "read" or "write".
+    one. `partitions` maps each readable partition to "read" or "write". `history` is the server's
+    present one, which a restore of its file changes.
     """
 
     time: Count
@@ -214,6 +220,7 @@ class Welcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="welc
     results: list[BatchResult]
     partitions: dict[str, str]
     tables: list[TableShape]
+    history: str = ""
 
 
 class Renewed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="renewed"):

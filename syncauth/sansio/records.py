@@ -58,7 +58,8 @@ class ReplicaState:
     `pending` counts the changes in the outbox (not yet in flight), `in_flight_changes` those in
     flight. `again` says that the tables or versions named to the server no longer hold, so that a
     new connection must name them afresh; `compare` are the versions that were reached before, by
-    partition, while rows are to be compared with the server's.
+    partition, while rows are to be compared with the server's. `history` is that of the server's
+    file as far as this file followed it, "" while none was told.
     """
 
     device: str
@@ -73,6 +74,7 @@ class ReplicaState:
     tables: tuple[TableShape, ...]
     compare: dict[str, int] = field(default_factory=dict)
     again: bool = False
+    history: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,8 @@ KINDS: Final = (
     # The file and its history.
     _K("checkpoint_too_old", "server", "client_reset", SHOWN, Close.RESET,
        "the server no longer has what came after this checkpoint"),
+    _K("server_restored", "server", "client_reset", SHOWN, Close.RESET,
+       "the server's file was restored to a time before what this file has of it"),
     _K("file_behind", "server", "client_reset", SHOWN, Close.RESET,
        "the file is older than what the server has of it: restored, or its last commits were lost"),
     _K("digest_mismatch", "server", "client_reset", SHOWN, Close.RESET,

@@ -37,6 +37,7 @@ from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions, load_extensions
+from syncauth.server.upkeep import holding, restore
 
 
 def create_app(
@@ -58,8 +59,10 @@ def create_app(
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
         FileCorrupt, StorageError: the signing key or the file cannot be used; neither was changed.
+        FileInUse: the directory is being restored.
     """
     with contextlib.ExitStack() as undo:
+        undo.callback(restore.enter(data_dir).release)
         added = load_extensions(config.functions, config.hooks, extensions)
         issuer = Issuer(open_key(data_dir), config.app_id)
         operations = Operations(config, clock, randomness, tracing)
@@ -68,6 +71,7 @@ def create_app(
         store, rows, query = thread.run_blocking(
             _open_stores, config, data_dir / DATABASE, thread, operations.connection_class(), undo
         )
+        thread.run_blocking(rows.begin_history, randomness.token(8).hex(), clock.wall())
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
         parts = Parts(

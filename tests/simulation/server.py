@@ -63,6 +63,7 @@ class SimulatedServer:
         self.accounts = SqliteAccounts(self.connection)
         config = ServerConfig("app", path, tables=(table,))
         self.rows = SqliteRows(self.connection, config, self.accounts)
+        self.rows.begin_history(world.random.randbytes(8).hex(), world.wall)
         self._calls = StoreCalls(self.rows, self.accounts)
         self._hub = Hub(LIMITS, self.rows.shapes, recheck_seconds=RECHECK_SECONDS)
         self._outlets: dict[int, Outlet] = {}

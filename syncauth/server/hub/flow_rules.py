@@ -95,6 +95,7 @@ def greeted(turn: Turn, peer: Peer, answer: Greeting | SessionOver | Problem) ->
         return
     if older is not None:
         copy_rules.make_way(turn, older)
+    knows_histories = peer.hello is not None and peer.hello.history is not None
     peer.welcome(answer)
     turn.roster.welcome(peer, answer.partitions)
     welcome = Welcome(
@@ -106,6 +107,7 @@ def greeted(turn: Turn, peer: Peer, answer: Greeting | SessionOver | Problem) ->
         results=list(answer.results),
         partitions=dict(answer.partitions),
         tables=list(turn.shapes),
+        history=answer.history if knows_histories else "",
     )
     turn.send(peer, welcome)
     turn.do(peer.read_page(turn.now))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from syncauth.sansio.messages import BatchMark, BatchResult, Hello
+from syncauth.server.stores import histories
 from syncauth.server.stores.rows_interface import Problem
 
 
@@ -48,6 +49,9 @@ def admit(
     connection: sqlite3.Connection, user_id: str, hello: Hello, new_device: str
 ) -> Device | Problem:
     """Return the device that says hello, which is made if it is new, or why it must not go on."""
+    problem = histories.judge(connection, hello)
+    if problem is not None:
+        return problem
     device = find(connection, hello.device)
     if device is not None and device.user_id != user_id:
         return _make(connection, user_id, hello, new_device)

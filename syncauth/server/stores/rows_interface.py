@@ -23,13 +23,15 @@ class Greeting:
     """A device was taken in.
 
     `device` is its id from now on: a new one if the one it named belongs to another user. `last` is its last
-    batch here, 0 for none; `results` are those above the batch whose result it has committed.
+    batch here, 0 for none; `results` are those above the batch whose result it has committed. `history` is that of
+    the store, which a restore of its file changes.
     """
 
     device: str
     partitions: Mapping[str, Access]
     last: int
     results: Sequence[BatchResult]
+    history: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ class RowStore(Protocol):
         """Take a device in; `new_device` is a random id, used if the one it names is not its own.
 
         A lost answer is told from a copied or restored file by the numbers and digests of its batches: the
-        latter is the problem `file_behind` or `digest_mismatch`.
+        latter is the problem `file_behind` or `digest_mismatch`. A file that has what this store has lost by a
+        restore is the problem `server_restored`.
         """
         ...
 

@@ -7,6 +7,8 @@ The tables in which the server's SQLite file keeps what it knows about rows, dev
     _sync_devices     a device of one user: its last batch with its digest, the batch whose result it has
                       committed, and the highest HLC that a cut stamp of it was lowered to
     _sync_results     the result of each batch that the device has not committed yet, as JSON
+    _sync_histories   the histories of this file, the last one the present; each but the first began with a restore
+    _sync_forks       for each history before: how far a partition, or a device, had come where the next one began
     _sync_rows_<n>    a row of a served table, living, deleted or moved away; see below
 
 `_sync_rows_<n>` has partition and key, and of the row: `lives`; `deleted` (0 living, 1 a tombstone, 2 it has left
@@ -55,6 +57,18 @@ SCHEMA: Final = (
         digest TEXT NOT NULL,
         result BLOB NOT NULL,
         PRIMARY KEY (device, batch)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS _sync_histories (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        began_at REAL NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS _sync_forks (
+        history INTEGER NOT NULL,
+        what TEXT NOT NULL CHECK (what IN ('partition', 'device')),
+        name TEXT NOT NULL,
+        reached INTEGER NOT NULL,
+        PRIMARY KEY (history, what, name)
     ) WITHOUT ROWID""",
 )
 

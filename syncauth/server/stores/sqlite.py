@@ -12,14 +12,17 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from syncauth.errors import FileCorrupt, FileTooNew, InvalidConfig, StorageError
+from syncauth.errors import FileCorrupt, FileNotOurs, FileTooNew, InvalidConfig, StorageError
 from syncauth.server.stores.account_schema import FROM_FORMAT_1
 
 DATABASE: Final = "server.db"
 """The file's name in the data folder."""
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of the layout of our tables, in `_sync_meta`; a file with a higher one is not touched."""
+
+BACKED_UP_AT: Final = "backed_up_at"
+"""The key of `_sync_meta` that only a backup has: when it was made, in wall-clock seconds."""
 
 META: Final = "CREATE TABLE IF NOT EXISTS _sync_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"
 
@@ -39,6 +42,7 @@ def open_server_file(
         InvalidConfig: the schema file's SQL fails; nothing of it was kept.
         FileCorrupt: the file is no database or damaged; it was left as it is.
         FileTooNew: a newer version of syncauth wrote the file; it was not touched.
+        FileNotOurs: it is a backup that nobody restored; it was not touched.
         StorageError: the file cannot be opened or not used in WAL mode.
     """
     try:
@@ -75,19 +79,23 @@ def _check_format(connection: sqlite3.Connection, path: Path | str) -> None:
             why=f"its format is {row[0]!r}, this version knows {FORMAT}",
             remedy="Install the newer version; the file was not touched",
         )
+    if connection.execute("SELECT 1 FROM _sync_meta WHERE key = ?", (BACKED_UP_AT,)).fetchone():
+        raise FileNotOurs(
+            "the server's file is a backup that was put in place by hand",
+            path=str(path),
+            why="devices that are ahead of it would not be told",
+            remedy="Move it away, and have `syncauth server restore` put it back",
+        )
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring a file of format 1 to this one, whole or not at all; the lock keeps a second process out."""
+    """Bring a file of an older format to this one, whole or not at all; the lock keeps a second process out."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        old = _has_table(connection, "_sync_users")
-        if old and _has_table(connection, "_sync_meta"):
-            marked = connection.execute("SELECT value FROM _sync_meta WHERE key = 'format'")
-            old = marked.fetchall() in ([], [(1,)])
-        for statement in FROM_FORMAT_1 if old else ():
+        found = _format(connection)
+        for statement in FROM_FORMAT_1 if found == 1 else ():
             connection.execute(statement)
-        if old:
+        if found is not None and found < FORMAT:  # from 2 to 3 there are new tables alone
             connection.execute(META)
             connection.execute(
                 "INSERT OR REPLACE INTO _sync_meta (key, value) VALUES ('format', ?)", (FORMAT,)
@@ -97,6 +105,15 @@ def _migrate(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _format(connection: sqlite3.Connection) -> int | None:
+    """Return the format of a file, None for one that is new; the first did not always say so."""
+    if _has_table(connection, "_sync_meta"):
+        row = connection.execute("SELECT value FROM _sync_meta WHERE key = 'format'").fetchone()
+        if row is not None:
+            return int(row[0])
+    return 1 if _has_table(connection, "_sync_users") else None
 
 
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 from syncauth.errors import InvalidConfig, InvalidMessage
 from syncauth.sansio.messages import BatchResult, Hello, TableShape, decode_sections, digest_of
 from syncauth.server.settings.config import ServerConfig
-from syncauth.server.stores import devices, pages
+from syncauth.server.stores import devices, histories, pages
 from syncauth.server.stores.constraints import References
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.judge import judge_batch
@@ -118,6 +118,11 @@ class SqliteRows:
         finally:
             self._connection.execute("ROLLBACK")
 
+    def begin_history(self, history: str, now: float) -> None:
+        """Begin the history of a file that has none yet, under a random id."""
+        with self._transaction():
+            histories.begin(self._connection, history, now)
+
     @property
     def shapes(self) -> Sequence[TableShape]:
         """The tables that devices may synchronise, as a device sees them."""
@@ -166,6 +171,7 @@ class SqliteRows:
                 partitions=self.permissions(user_id),
                 last=device.last,
                 results=[_results.decode(result) for (result,) in results],
+                history=histories.current(self._connection),
             )
 
     def _session_over(self, session_id: str, now: float) -> SessionOver | None:
