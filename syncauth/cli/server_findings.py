@@ -14,14 +14,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from syncauth.adapters.locks_holders import Holder, holder_of
+from syncauth.cli import readonly
 from syncauth.cli.doctor import Finding
 from syncauth.cli.exits import Exit, code_of, gravest
 from syncauth.cli.tables import moment, span
 from syncauth.config import check_server
 from syncauth.errors import InvalidConfig, StorageError, SyncAuthError
 from syncauth.server.settings.config import ServerConfig, read_config
-from syncauth.server.stores.sqlite import DATABASE, FORMAT
-from syncauth.server.upkeep import restore
+from syncauth.server.stores.sqlite import FORMAT
+from syncauth.server.upkeep import copies, restore
 from syncauth.server.upkeep.backup import LastBackup, last_backup
 from syncauth.server.upkeep.examine import FileSeen, examine as examine_file
 from syncauth.server.upkeep.holding import LOCK_FILE
@@ -155,12 +156,20 @@ def _look_at_file(found: Examination, schema: str | None) -> None:
         found.note("file_missing", f"{path} is not there", "The server makes it at its first start")
         return
     try:
-        found.file = examine_file(path, schema, found.now)
+        found.file = _read(path, schema, found.now)
     except InvalidConfig as error:
         found.trouble("schema_unusable", error)
-        found.file = examine_file(path, None, found.now)
+        found.file = _read(path, None, found.now)
     except StorageError as error:
         found.trouble("file_unreadable", error)
+
+
+def _read(path: Path, schema: str | None, now: float) -> FileSeen:
+    """Read the server's file without leaving a trace."""
+    with copies.told(path):
+        return readonly.read(
+            str(path), lambda connection, _: examine_file(connection, path, schema, now)
+        )
 
 
 def _judge_file(found: Examination) -> None:

@@ -94,6 +94,7 @@ class SimulatedDevice:
         self.server = server
         self.counts: Counter[str] = Counter()
         self.answers_to_lose = 0
+        self.offline = False
         self.line: Line | None = None
         self.events: list[Event] = []
         self._waits = False
@@ -268,6 +269,10 @@ class SimulatedDevice:
         self._later(soon, lambda: self.feed(inputs.RefreshAnswered(effect.ticket, answer)))
 
     def _connect(self, effect: effects.OpenSocket) -> None:
+        if self.offline:
+            self.feed(inputs.SocketLost(effect.ticket, "network", None, None, "no network"))
+            return
+        self.counts["connects"] += 1
         claims = self.server.verify(effect.access_token)
         if isinstance(claims, TokenFault):
             self.feed(inputs.SocketLost(effect.ticket, "handshake", None, 401, "token"))

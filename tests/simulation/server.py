@@ -33,6 +33,7 @@ from syncauth.server.stores.interface import NewUser, RotationOutcome, SessionRe
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.sqlite_rows import SqliteRows
+from syncauth.server.upkeep.restore import restore
 from tests.simulation.clockwork import Clockwork
 
 ANN = "ann"
@@ -55,24 +56,39 @@ class Outlet(Protocol):
 
 
 class SimulatedServer:
-    """One server that never ends, because it has no process; its file is real."""
+    """One server that ends only to be restored, because it has no process; its file is real."""
 
     def __init__(self, world: Clockwork, path: Path, schema: str, table: ServedTable) -> None:
         self._world = world
-        self.connection = open_server_file(path, schema)
-        self.accounts = SqliteAccounts(self.connection)
-        config = ServerConfig("app", path, tables=(table,))
-        self.rows = SqliteRows(self.connection, config, self.accounts)
-        self.rows.begin_history(world.random.randbytes(8).hex(), world.wall)
-        self._calls = StoreCalls(self.rows, self.accounts)
-        self._hub = Hub(LIMITS, self.rows.shapes, recheck_seconds=RECHECK_SECONDS)
+        self._path, self._schema, self._table = path, schema, table
         self._outlets: dict[int, Outlet] = {}
         self._opened = 0
         self._tokens = 0
         self._claims: dict[str, Claims] = {}
         self._sessions: dict[str, str] = {}
-        self._planned: float | None = None
+        self._open_file()
         self.accounts.add_user(NewUser(ANN, "identity", "local", ANN, None, {}), world.wall)
+
+    def _open_file(self) -> None:
+        """Start with what is in the file."""
+        self.connection = open_server_file(self._path, self._schema)
+        self.accounts = SqliteAccounts(self.connection)
+        config = ServerConfig("app", self._path, tables=(self._table,))
+        self.rows = SqliteRows(self.connection, config, self.accounts)
+        self.rows.begin_history(self._world.random.randbytes(8).hex(), self._world.wall)
+        self._calls = StoreCalls(self.rows, self.accounts)
+        self._hub = Hub(LIMITS, self.rows.shapes, recheck_seconds=RECHECK_SECONDS)
+        self._planned: float | None = None
+
+    def restore(self, backup: Path) -> None:
+        """End, put a backup in place of the file, and start again."""
+        outlets, self._outlets = list(self._outlets.values()), {}
+        self.connection.close()
+        history = self._world.random.randbytes(8).hex()
+        restore(self._path.parent, backup, history=history, now=self._world.wall)
+        self._open_file()
+        for outlet in outlets:
+            outlet.close(1006, "the server has ended")
 
     # --- tokens ----------------------------------------------------------------------------------
 

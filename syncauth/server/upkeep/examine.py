@@ -49,20 +49,20 @@ class FileSeen:
     missing: list[str] = field(default_factory=list)
 
 
-def examine(path: Path, schema: str | None, now: float) -> FileSeen:
-    """Read all of it; `schema` is the text of the schema file, if that is known.
+def examine(connection: sqlite3.Connection, path: Path, schema: str | None, now: float) -> FileSeen:
+    """Read all of it through a connection that cannot write; `schema` is the schema file's text, if known.
 
     Raises:
         FileCorrupt, FileNotOurs, FileTooNew, StorageError: it cannot be read.
         InvalidConfig: the schema file cannot be run.
     """
-    with copies.told(path), contextlib.closing(copies.open_reading(path)) as connection:
-        disk, log = path.stat(), Path(f"{path}-wal")
+    with copies.told(path):
+        log = Path(f"{path}-wal")
         seen = FileSeen(
             path,
-            disk.st_size,
-            log.stat().st_size if log.exists() else 0,
-            shutil.disk_usage(path.parent).free,
+            size=path.stat().st_size,
+            log=log.stat().st_size if log.exists() else 0,
+            free=shutil.disk_usage(path.parent).free,
         )
         seen.faults = copies.faults_of(connection)
         if seen.faults:

@@ -8,7 +8,6 @@ SQLite's. This module must never wait: who cannot have the directory is told so.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -61,22 +60,6 @@ def hold_alone(data_dir: Path) -> Held:
         StorageError: the lock file cannot be made.
     """
     return _hold(data_dir, fcntl.LOCK_EX, "a server has the data directory open")
-
-
-def is_held(data_dir: Path) -> bool:
-    """Tell whether a server or a restore has the directory open; makes no file.
-
-    A lock that is free is ours for that instant, in which another one who tries it fails.
-
-    Raises:
-        StorageError: the lock cannot be tried.
-    """
-    if not (data_dir / LOCK_FILE).exists():
-        return False
-    with contextlib.suppress(FileInUse):
-        hold_alone(data_dir).release()
-        return False
-    return True
 
 
 def _hold(data_dir: Path, kind: int, taken: str) -> Held:

@@ -94,3 +94,17 @@ def test_a_file_of_the_first_format_is_brought_to_this_one(tmp_path: Path, marke
         mine = NewUser("", "k", "local-userpass", "a@example.com", None, {})
         assert store.link("v", mine, single=True) is LinkOutcome.TAKEN
         connection.close()
+
+
+def test_a_file_of_the_second_format_is_marked_as_this_one(tmp_path: Path) -> None:
+    """What is new in this format are tables alone, which are made where they are missing."""
+    made = open_server_file(tmp_path / "server.db", SCHEMA)
+    SqliteAccounts(made)
+    made.execute("UPDATE _sync_meta SET value = 2 WHERE key = 'format'")
+    made.close()
+
+    connection = open_server_file(tmp_path / "server.db", SCHEMA)
+
+    found = connection.execute("SELECT value FROM _sync_meta WHERE key = 'format'").fetchall()
+    assert found == [(FORMAT,)]
+    connection.close()
