@@ -82,7 +82,8 @@ def examine(data: Path, config: Path, now: float) -> Examination:
     _look_at_permissions(found)
     _look_at_lock(found)
     _look_at_file(found, schema)
-    _judge_file(found)
+    if found.file is not None:
+        judge_file(found, found.file)
     _judge_backups(found)
     return found
 
@@ -172,17 +173,24 @@ def _read(path: Path, schema: str | None, now: float) -> FileSeen:
         )
 
 
-def _judge_file(found: Examination) -> None:
-    file = found.file
-    if file is None:
-        return
+def judge_file(found: Examination, file: FileSeen) -> None:
+    """Find what is to be said of the server's file; of a damaged one nothing else can be."""
     if file.faults:
         what = f"{file.path} is damaged: {'; '.join(file.faults)}"
         found.note("file_damaged", what, "Keep a copy, and restore a backup", Exit.STORAGE)
-        return
+    else:
+        _judge_contents(found, file)
+    _judge_room(found, file)
+
+
+def _judge_contents(found: Examination, file: FileSeen) -> None:
     if file.format is not None and file.format < FORMAT:
         what = f"{file.path} has format {file.format}; the next start brings it to {FORMAT}"
         found.note("format_older", what, "Make a backup before")
+    if file.is_backup:
+        what = f"{file.path} is a backup that was put in place by hand: it is not served"
+        remedy = "Move it away, and have `syncauth server restore` put it back"
+        found.note("never_restored", what, remedy, Exit.STORAGE)
     if file.orphans:
         told = ", ".join(f"{count} in {name}" for name, count in file.orphans.items())
         what = f"rows refer to others that are not there: {told}"
@@ -194,18 +202,21 @@ def _judge_file(found: Examination) -> None:
         found.note(
             "schema_differs", f"the file and the schema file differ: {told}", remedy, Exit.PERSON
         )
-    if file.log > LARGE_LOG:
-        what = f"the log beside {file.path} has {file.log // 1_000_000} MB"
-        found.note("log_large", what, "End programs that read the file for long", Exit.PERSON)
-    if file.free < 2 * (file.size + file.log):
-        what = f"the disk has {file.free // 1_000_000} MB left, less than twice what the file needs"
-        found.note("disk_low", what, "Free some space", Exit.STORAGE)
     if file.unswept:
         what = f"{file.unswept} sessions that ended by time more than a day ago are still there"
         found.note("sessions_unswept", what, "Logins sweep them away, a hundred each time")
     if file.newest is not None and file.newest > found.now + CLOCK_SECONDS:
         what = f"the file knows of {moment(file.newest)}, this clock shows {moment(found.now)}"
         found.note("clock_behind", what, "Set this machine's clock", Exit.PERSON)
+
+
+def _judge_room(found: Examination, file: FileSeen) -> None:
+    if file.log > LARGE_LOG:
+        what = f"the log beside {file.path} has {file.log // 1_000_000} MB"
+        found.note("log_large", what, "End programs that read the file for long", Exit.PERSON)
+    if file.free < 2 * (file.size + file.log):
+        what = f"the disk has {file.free // 1_000_000} MB left, less than twice what the file needs"
+        found.note("disk_low", what, "Free some space", Exit.STORAGE)
 
 
 def _judge_backups(found: Examination) -> None:

@@ -58,8 +58,7 @@ def create_app(
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
-        FileCorrupt, StorageError: the signing key or the file cannot be used; neither was changed.
-        FileInUse: the directory is being restored.
+        FileCorrupt, StorageError: the signing key, the file or the directory cannot be used.
     """
     with contextlib.ExitStack() as undo:
         undo.callback(restore.enter(data_dir).release)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from syncauth.errors import InvalidConfig
+from syncauth.server.stores.sqlite import BACKED_UP_AT
 from syncauth.server.upkeep import copies
 
 _ATTACH: Final = 24  # SQLITE_ATTACH, which the module sqlite3 does not name
@@ -44,6 +45,7 @@ class FileSeen:
     devices: int = 0
     newest: float | None = None
     restores: int = 0
+    is_backup: bool = False
     faults: list[str] = field(default_factory=list)
     orphans: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
@@ -87,6 +89,8 @@ def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 def _count(connection: sqlite3.Connection, seen: FileSeen, now: float) -> None:
     tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     there = {name for (name,) in tables.fetchall()}
+    mark = connection.execute("SELECT 1 FROM _sync_meta WHERE key = ?", (BACKED_UP_AT,))
+    seen.is_backup = mark.fetchone() is not None
     seen.format = connection.execute(
         "SELECT value FROM _sync_meta WHERE key = 'format'"
     ).fetchone()[0]
