@@ -69,13 +69,16 @@ def restore(
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold_alone(data_dir):
         finish(data_dir)
-        draft = data_dir / DRAFT
-        prepared = _prepare(source, draft, history, now, keep_fixed=keep_fixed_sessions)
-        with copies.told(data_dir):
-            _settle(data_dir / DATABASE)
-            stamp = _free_stamp(data_dir, now)
-            draft.replace(data_dir / f"{DECIDED}{stamp}")
-            copies.sync(data_dir)
+        draft, stamp = data_dir / DRAFT, _free_stamp(data_dir, now)
+        try:
+            prepared = _prepare(source, draft, history, now, keep_fixed=keep_fixed_sessions)
+            with copies.told(data_dir):
+                _check_links(draft)
+                _settle(data_dir / DATABASE)
+                draft.replace(data_dir / f"{DECIDED}{stamp}")
+                copies.sync(data_dir)
+        finally:
+            draft.unlink(missing_ok=True)
         finish(data_dir)
         replaced = data_dir / f"{REPLACED}{stamp}"
         return Restored(
@@ -187,6 +190,14 @@ def _end_sessions(connection: sqlite3.Connection, now: float, keep_fixed: bool) 
         " WHERE ended_at IS NULL AND expires_at > ?1 AND (rotates OR NOT ?2)",
         (now, keep_fixed),
     ).rowcount
+
+
+def _check_links(draft: Path) -> None:
+    """Raise OSError where there are no hard links: after the decision it would be too late."""
+    link = Path(f"{draft}.link")
+    link.unlink(missing_ok=True)
+    os.link(draft, link)
+    link.unlink()
 
 
 def _settle(database: Path) -> None:

@@ -214,3 +214,21 @@ def _leave_a_log(data: Path) -> None:
     server.close()
     for path, content in kept:
         path.write_bytes(content)
+
+
+def test_a_disk_that_fails_leaves_nothing_behind(
+    data: Path, saved: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unfinished copy would keep the room that is missing; and without hard links nothing is decided."""
+
+    def no_links(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("os.link", no_links)
+    before = sorted(each.name for each in data.iterdir())
+
+    with pytest.raises(StorageError):
+        put_back(data, saved)
+
+    assert sorted({*before, "server.lock"}) == sorted(each.name for each in data.iterdir())
+    assert read(data / "server.db", TITLES) == [("before",), ("after",)]
