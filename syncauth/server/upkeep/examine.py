@@ -72,10 +72,9 @@ def examine(connection: sqlite3.Connection, path: Path, schema: str | None, now:
         copies.check_ours(connection, path)
         with _snapshot(connection):
             _count(connection, seen, now)
-        for row in connection.execute("PRAGMA foreign_key_check"):
-            seen.orphans[row[0]] = seen.orphans.get(row[0], 0) + 1
+        _find_orphans(connection, seen)
         if schema is not None:
-            seen.missing = _compare(_shape_of(connection), _shape_of_text(schema))
+            seen.missing += _compare(_shape_of(connection), _shape_of_text(schema))
     return seen
 
 
@@ -109,6 +108,16 @@ def _count(connection: sqlite3.Connection, seen: FileSeen, now: float) -> None:
     if "_sync_histories" in there:
         (histories,) = connection.execute("SELECT count(*) FROM _sync_histories").fetchone()
         seen.restores = max(0, histories - 1)
+
+
+def _find_orphans(connection: sqlite3.Connection, seen: FileSeen) -> None:
+    try:
+        for row in connection.execute("PRAGMA foreign_key_check"):
+            seen.orphans[row[0]] = seen.orphans.get(row[0], 0) + 1
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        seen.missing.append(f"what a foreign key names: {error}")  # it names no unique columns
 
 
 _Shape = dict[tuple[str, str], object]

@@ -159,6 +159,16 @@ def test_each_finding_is_found(place: Path, code: str) -> None:
     assert ended.code == exit_code == ended.document["exit_code"]
 
 
+def test_a_foreign_key_that_names_nothing_unique_is_told(place: Path) -> None:
+    """It cannot be checked, and is no damage of the file."""
+    change(place, "CREATE TABLE parents (id TEXT)")
+    change(place, "CREATE TABLE children (id TEXT PRIMARY KEY, p TEXT REFERENCES parents (id))")
+
+    ended = examine(place)
+
+    assert (ended.code, found(ended)["schema_differs"]) == (1, 1)
+
+
 def test_a_schema_file_reaches_no_other_file(place: Path) -> None:
     """It is run in memory, where nothing can be attached."""
     (place / "schema.sql").write_text(
