@@ -352,15 +352,11 @@ class Replica(Protocol):
         ...
 
     def adopt_device(self, device: str) -> ReplicaState:
-        """Take the device id that the server gave.
-
-        In-flight batches of the old id go back to the outbox.
-        """
+        """Take the device id that the server gave; batches in flight go back to the outbox."""
         ...
 
     def follow_history(self, history: str) -> None:
         """Take note of the server's history, to which all belongs that it sends from now on."""
-        ...
 
     def set_clock_offset(self, offset_ms: int) -> None:
         """Keep the difference server time minus wall clock for the clock of the triggers."""

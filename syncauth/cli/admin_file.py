@@ -20,6 +20,7 @@ from syncauth.errors import InvalidConfig, StorageError
 from syncauth.server.stores.admin_interface import AccountRecord, AdminStore
 from syncauth.server.stores.sqlite import DATABASE, open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
+from syncauth.server.upkeep import restore
 
 DATA: Final = click.option(
     "--data",
@@ -35,6 +36,7 @@ def opened(data: Path) -> Iterator[AdminStore]:
 
     Raises:
         FileCorrupt, FileTooNew, StorageError: there is no server's file, or it cannot be used.
+        FileInUse: it is being restored.
     """
     path = data / DATABASE
     if not path.is_file():
@@ -44,7 +46,7 @@ def opened(data: Path) -> Iterator[AdminStore]:
             why=str(path),
             remedy="Check --data; `syncauth serve` makes the file at its first start",
         )
-    with contextlib.closing(open_server_file(path, "")) as connection:
+    with restore.enter(data), contextlib.closing(open_server_file(path, "")) as connection:
         try:
             yield SqliteAccounts(connection)
         except sqlite3.Error as error:

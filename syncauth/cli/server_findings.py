@@ -21,7 +21,7 @@ from syncauth.cli.tables import moment, span
 from syncauth.config import check_server
 from syncauth.errors import InvalidConfig, StorageError, SyncAuthError
 from syncauth.server.settings.config import ServerConfig, read_config
-from syncauth.server.stores.sqlite import FORMAT
+from syncauth.server.stores.sqlite import DATABASE, FORMAT
 from syncauth.server.upkeep import copies, restore
 from syncauth.server.upkeep.backup import LastBackup, last_backup
 from syncauth.server.upkeep.examine import FileSeen, examine as examine_file

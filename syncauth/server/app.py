@@ -37,7 +37,7 @@ from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions, load_extensions
-from syncauth.server.upkeep import holding, restore
+from syncauth.server.upkeep import restore
 
 
 def create_app(
