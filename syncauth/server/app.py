@@ -34,6 +34,7 @@ from syncauth.server.storage import open_storage
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions, load_extensions
+from syncauth.server.upkeep import restore
 
 
 def create_app(
@@ -58,6 +59,7 @@ def create_app(
         FileCorrupt, StorageError: the signing key, the file or the directory cannot be used.
     """
     with contextlib.ExitStack() as undo:
+        undo.callback(restore.enter(data_dir).release)
         added = load_extensions(config.functions, config.hooks, extensions)
         issuer = Issuer(open_key(data_dir), config.app_id)
         operations = Operations(config, clock, randomness, tracing)
@@ -68,6 +70,7 @@ def create_app(
                 config, data_dir, thread, undo, clock, randomness, operations.connection_class()
             )
         )
+        thread.run_blocking(rows.begin_history, randomness.token(8).hex(), clock.wall())
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
         tokens = ForeignTokens(config.issuers)
