@@ -65,7 +65,7 @@ class FunctionRoutes:
         call = body if isinstance(body, Denied) else _of_ours(body)
         if isinstance(call, Denied):
             return answer_denied(call)
-        result = await self._functions.call(call.name, call.arguments, _context(claims))
+        result = await self._functions.call(call.name, call.arguments, _context(request, claims))
         if isinstance(result, Denied):
             return answer_denied(result)
         headers = {"Cache-Control": "no-store"}
@@ -80,7 +80,7 @@ class FunctionRoutes:
         call = _read_query(request.query_params.get("baas_request", ""))
         if isinstance(call, Denied):
             return answer_denied(call)
-        results = await self._functions.stream(call.name, call.arguments, _context(claims))
+        results = await self._functions.stream(call.name, call.arguments, _context(request, claims))
         if isinstance(results, Denied):
             return answer_denied(results)
         return StreamingResponse(
@@ -144,8 +144,9 @@ def _read_query(text: str) -> _Call | Denied:
         return bad_request("baas_request is not the base64 of a call")
 
 
-def _context(claims: Claims) -> FunctionContext:
-    return FunctionContext(claims.user_id, claims.session_id, claims.custom_data or {})
+def _context(request: Request, claims: Claims) -> FunctionContext:
+    app_id = request.path_params["app_id"]  # the guard has compared it
+    return FunctionContext(claims.user_id, claims.session_id, claims.custom_data or {}, app_id)
 
 
 def _error_event(denied: Denied) -> bytes:

@@ -20,6 +20,7 @@ from syncauth.server.settings.login import (
     EmailSettings,
     Hooks,
     MailSettings,
+    NamedFunction,
     TokenIssuer,
     read_email,
     read_functions,
@@ -106,6 +107,7 @@ class ServerLimits:
     sockets: int = 10_000
     sockets_per_user: int = 100
     function_slots: int = 8
+    function_processes: int = 4
     function_seconds: int = 10
     function_bytes: int = 1_000_000
     function_streams: int = 100
@@ -150,7 +152,7 @@ class ServerConfig:
     mail: MailSettings = field(default_factory=MailSettings)
     issuers: tuple[TokenIssuer, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)
-    functions: Mapping[str, str] = field(default_factory=dict)
+    functions: Mapping[str, NamedFunction] = field(default_factory=dict)
     custom_data: CustomDataSettings = CustomDataSettings()
     admin: AdminSettings = field(default_factory=AdminSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -306,6 +308,7 @@ def _limits(section: Section) -> ServerLimits:
         "sockets": (1, 1_000_000),
         "sockets_per_user": (1, 1_000_000),
         "function_slots": (1, 1_000),
+        "function_processes": (1, 1_000),
         "function_seconds": (1, 3_600),
         "function_bytes": (1_000, 64_000_000),
         "function_streams": (1, 100_000),
