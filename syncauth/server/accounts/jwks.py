@@ -57,5 +57,5 @@ class PublishedKeys:
             with opener.open(self._url, timeout=SECONDS_TO_ANSWER) as answer:
                 text = answer.read(LARGEST + 1)
             return msgspec.json.decode(text, type=dict[str, Any]) if len(text) <= LARGEST else None
-        except (OSError, HTTPException, ValueError, msgspec.MsgspecError):
+        except (OSError, HTTPException, ValueError, msgspec.MsgspecError, RecursionError):
             return None

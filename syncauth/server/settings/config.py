@@ -169,7 +169,7 @@ def read_config(path: Path) -> ServerConfig:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         what = f"the configuration file {path} cannot be read"
         remedy = "Give the path of a syncauth.toml with --config"
         raise InvalidConfig(what, setting="--config", why=str(error), remedy=remedy) from error
