@@ -7,6 +7,7 @@ put a body, a token or a password into a text: not even as the cause of an excep
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from http import HTTPStatus

@@ -11,13 +11,11 @@ from hypothesis import given, strategies as st
 
 from syncauth.adapters import http_judgement as judgement, http_readings as readings
 from syncauth.adapters.http_answers import (
-    LONGEST_PATIENCE_SECONDS,
     Answer,
     Malformed,
     NoLocation,
     Outcome,
     read_denial,
-    read_retry_after,
 )
 from syncauth.adapters.http_location import read_location
 from syncauth.config import AppConfig
@@ -125,11 +123,3 @@ def test_any_location_is_taken_or_refused(answer: Answer, host: str, other: str)
         if found is not None:
             assert found.http == CONFIG.base_url
             assert found.socket.startswith("wss://sync.example.com")
-
-
-@given(texts | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Za-z]{3} \d+ \d+:\d+:\d+ \S*"))
-def test_any_retry_after_is_a_time_or_absent(text: str) -> None:
-    """A header is at most an hour, or as if it were not there."""
-    wait = read_retry_after(text, 1_700_000_000.0)
-
-    assert wait is None or 0 <= wait <= LONGEST_PATIENCE_SECONDS

@@ -12,12 +12,9 @@ from joserfc.jwk import ECKey
 from syncauth.adapters import oauth_judgement as judgement
 from syncauth.adapters.oauth_answers import (
     LONGEST_LIFE_SECONDS,
-    LONGEST_PATIENCE_SECONDS,
     Answer,
     Malformed,
-    read_date,
     read_object,
-    read_retry_after,
     read_tokens,
 )
 from syncauth.adapters.oauth_discovery import read_endpoints
@@ -104,15 +101,6 @@ def test_any_metadata_are_taken_or_refused(told: Any, url: str) -> None:
         found = judge(lambda a=answer: read_endpoints(a, ISSUER), Malformed, InsecureServer)  # type: ignore[misc]
         if found is not None:
             assert found.token_endpoint.startswith("https://")
-
-
-@given(texts | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Za-z]{3} \d+ \d+:\d+:\d+ \S*"))
-def test_any_date_and_retry_after_is_a_time_or_absent(text: str) -> None:
-    """The headers Date and Retry-After are numbers, or as if they were not there."""
-    read_date(text)
-    wait = read_retry_after(text, float(NOW))
-
-    assert wait is None or 0 <= wait <= LONGEST_PATIENCE_SECONDS
 
 
 def verified(token: str, keys: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import example, given, strategies as st
 
 from syncauth.errors import InvalidMessage
+from syncauth.rows.stamps import RowStamps, check_lives, check_stamp
 from syncauth.rows.values import decode_rows
 from syncauth.sansio import messages
 from tests.support.odd_input import SECRET, documents, frames, judge, texts, to_bytes
@@ -54,3 +55,15 @@ def test_any_value_of_a_row_is_known_or_refused(rows: list[list[Any]]) -> None:
     decoded = judge(lambda: decode_rows(rows, 2), InvalidMessage)
 
     assert decoded is None or len(decoded) == len(rows)
+
+
+@given(documents, frames({"text": "0" * 32, "done": "1" * 32}), texts)
+def test_any_stamps_are_read_or_refused(document: Any, overrides: bytes, text: str) -> None:
+    """Stamps, lives and the stamps of columns have their form, or the row is refused."""
+    for each in (document, text, "0" * 32):
+        judge(lambda one=each: check_stamp(one), InvalidMessage)  # type: ignore[misc]
+        judge(lambda one=each: check_lives(one), InvalidMessage)  # type: ignore[misc]
+    told = overrides.decode("utf-8", "replace")
+    read = judge(lambda: RowStamps.read("0" * 32, told), InvalidMessage)
+
+    assert read is None or all(isinstance(stamp, str) for stamp in read.overrides.values())

@@ -41,6 +41,8 @@ test_mode = true
 [limits]
 login_burst = 1000000
 register_burst = 1000000
+failure_burst = 1000000
+refresh_burst = 1000000
 function_bytes = 20000
 [login]
 password_cost = "low"

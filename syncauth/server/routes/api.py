@@ -99,7 +99,7 @@ OPERATIONS: Final = (
         f"{BASE}/auth/session",
         "Give a new access token",
         {201: _Renewed},
-        ("UserDisabled",),
+        ("UserDisabled", "TooManyRequests"),
         bearer="refresh",
         body=_Refresh,
         may_be_empty=True,
