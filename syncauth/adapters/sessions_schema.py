@@ -152,6 +152,8 @@ def storage_errors(path: str) -> Iterator[None]:
             why=error.strerror or type(error).__name__,
             remedy="Check the data directory and its permissions",
         ) from error
+    except UnicodeDecodeError:  # SQLite quotes the file in its error, and that is no text
+        raise damaged(path, NO_UTF_8) from None
     except sqlite3.Error as error:
         if is_undecodable(error):
             raise damaged(path, NO_UTF_8) from None

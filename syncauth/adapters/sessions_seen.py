@@ -65,14 +65,11 @@ def read_store(connection: sqlite3.Connection, path: str) -> StoreSeen:
     """
     connection.row_factory = sqlite3.Row
     connection.execute("BEGIN")
-    check_format(connection, path)
-    tables = {
-        name
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    }
-    if "users" not in tables:
-        return StoreSeen()
     try:
+        check_format(connection, path)
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if "users" not in {name for (name,) in tables}:
+            return StoreSeen()
         return _read(connection)
     except (ValueError, TypeError, KeyError, IndexError):
         # Not "from error": its text shows what the row holds.

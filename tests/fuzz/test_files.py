@@ -134,6 +134,7 @@ def test_any_profile_is_one_or_refused(text: str) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
 )
 @given(st.binary(max_size=300), st.integers(0, 8192))
+@example(b"", -1)
 def test_any_file_is_a_credential_store_or_not(
     written: Path, tmp_path: Path, noise: bytes, at: int
 ) -> None:
@@ -141,13 +142,42 @@ def test_any_file_is_a_credential_store_or_not(
     directory = tmp_path / "store"
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(written, directory)
-    with (directory / STORE_FILE).open("r+b") as file:
-        file.seek(at)
-        file.write(noise)
+    spoil(directory / STORE_FILE, noise, at)
+    connection = sqlite3.connect(directory / STORE_FILE)
+    judge(lambda: read_store(connection, "path"), *CLOSED, sqlite3.Error)
+    connection.close()
     store = judge(lambda: open_store(directory), *CLOSED)
     if store is not None:
         judge(store.load, *CLOSED)
         store.close()
+
+
+def spoil(path: Path, noise: bytes, at: int) -> None:
+    """Write over a part of a file; -1 spoils a statement in the schema, which SQLite then quotes in its error."""
+    content = path.read_bytes()
+    if at < 0:
+        path.write_bytes(content.replace(b"CREATE TABLE", b"CREATE \x80ABLE"))
+        return
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(noise)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
+@given(st.binary(max_size=300), st.integers(0, 8192))
+@example(b"", -1)
+def test_any_bytes_are_a_server_file_or_not(tmp_path: Path, noise: bytes, at: int) -> None:
+    """Bytes of the server's file that changed on the disk are told, or do not matter."""
+    path = tmp_path / "server.db"
+    for each in tmp_path.glob("server.db*"):
+        each.unlink()
+    open_server_file(path, "").close()
+    spoil(path, noise, at)
+    opened = judge(lambda: open_server_file(path, ""), *CLOSED)
+    if opened is not None:
+        opened.close()
 
 
 meta = st.none() | st.integers(-(2**63), 2**63 - 1) | names | st.binary(max_size=9) | st.floats()

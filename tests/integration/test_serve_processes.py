@@ -16,7 +16,7 @@ import pytest
 from tests.support.processes import JsonProcess
 
 BASE = "/api/client/v2.0/app/field-notes"
-SECONDS = 20.0
+SECONDS = 40.0
 CONFIG = """
 [server]
 app_id = "field-notes"
@@ -24,7 +24,7 @@ schema = "schema.sql"
 test_mode = true
 [functions]
 wait = { call = "tests.support.process_functions:wait", process = true, seconds = 600 }
-hang = { call = "tests.support.process_functions:hang", process = true, seconds = 2 }
+hang = { call = "tests.support.process_functions:hang", process = true, seconds = 8 }
 who = { call = "tests.support.process_functions:who", process = true }
 beside = { call = "beside:add", process = true }
 """
