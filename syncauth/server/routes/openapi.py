@@ -32,6 +32,7 @@ SCHEMES: Final = {
     "access_in_url": {"type": "apiKey", "in": "query", "name": "baas_at"},
     "refresh": {"type": "http", "scheme": "bearer", "description": "The refresh token"},
 }
+COME_AGAIN: Final = frozenset({"TooManyRequests", "ServerRestarting"})
 PATIENCE: Final = {
     "Retry-After": {
         "description": "Seconds after which to come again",
@@ -115,7 +116,7 @@ def _refusals(codes: Iterable[str], refusal: Any) -> dict[str, Any]:
             "description": ", ".join(those),
             "content": {"application/json": {"schema": schema}},
         }
-        if "TooManyRequests" in those:
+        if not COME_AGAIN.isdisjoint(those):
             answers[str(status)]["headers"] = PATIENCE
     return answers
 

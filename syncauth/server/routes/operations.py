@@ -40,6 +40,7 @@ STATUS: Final[Mapping[str, int]] = {
     "RequestTooLarge": 413,
     "TooManyRequests": 429,
     "InternalServerError": 500,
+    "ServerRestarting": 503,
 }
 """Error code → the status that it comes with, always."""
 
@@ -76,6 +77,8 @@ class Operation:
     def all_codes(self) -> list[str]:
         """Return the refusals of this operation and those of its kind, in the order of `STATUS`."""
         codes = {*self.codes, "InternalServerError"}
+        if self.path.startswith("/api/"):
+            codes.add("ServerRestarting")
         if "{app_id}" in self.path:
             codes.add("AppNotFound")
         if self.bearer != "none":
