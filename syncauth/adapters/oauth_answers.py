@@ -7,6 +7,7 @@ put a body, a token or a password into a text: not even as the cause of an excep
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -204,13 +205,18 @@ def _life(told: float | None, access: Secret) -> float:
         claims = claims_of(access)
     except InvalidToken:
         return ASSUMED_LIFE_SECONDS
-    return _countable(claims["exp"] - claims["iat"])
+    try:
+        left = claims["exp"] - claims["iat"]
+    except OverflowError:  # one is a float, the other too large for one
+        left = math.inf
+    return _countable(left)
 
 
 def _countable(seconds: float) -> float:
+    """Return a life in seconds; below nought is nought, also where no float holds the number."""
     if not seconds <= LONGEST_LIFE_SECONDS:
         raise Malformed("the life of a token is no number of seconds that can be counted")
-    return max(0.0, float(seconds))
+    return float(max(0, seconds))
 
 
 def _checked(text: str, pattern: re.Pattern[str]) -> Secret:

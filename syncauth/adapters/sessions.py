@@ -132,16 +132,20 @@ class SessionStore:
                 " WHERE ?1 IS NULL OR user_id = ?1 ORDER BY id",
                 (user_id,),
             ).fetchall()
-        return [
-            Transition(user, at, SessionState(before), SessionState(after), trigger, reason)
-            for user, at, before, after, trigger, reason in rows
-        ]
+        try:
+            return [
+                Transition(user, at, SessionState(before), SessionState(after), trigger, reason)
+                for user, at, before, after, trigger, reason in rows
+            ]
+        except ValueError:
+            raise damaged(self._path, "a move of a session cannot be read") from None
 
     def _read(self, row: sqlite3.Row) -> StoredUser:
         try:
             return read_user(row, self._vault)
-        except (ValueError, TypeError, KeyError, msgspec.ValidationError) as error:
-            raise damaged(self._path, "a user's row cannot be read") from error
+        except (ValueError, TypeError, KeyError, msgspec.ValidationError):
+            # Not "from error": its text shows what the row holds.
+            raise damaged(self._path, "a user's row cannot be read") from None
 
     # --- writing -----------------------------------------------------------------------------------
 

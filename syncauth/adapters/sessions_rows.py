@@ -45,6 +45,12 @@ class _Row(msgspec.Struct, frozen=True):
     refresh_ends_at: float | None
 
 
+class _Profile(msgspec.Struct, frozen=True):
+    user_type: str
+    identities: list[tuple[str, str]]
+    data: dict[str, Any]
+
+
 def read_user(row: sqlite3.Row, vault: Vault) -> StoredUser:
     """Return the user of a row; one whose tokens the key does not open has to log in again.
 
@@ -82,10 +88,18 @@ def read_user(row: sqlite3.Row, vault: Vault) -> StoredUser:
 
 
 def read_profile(text: str) -> Profile:
-    """Return a profile as it is stored."""
-    stored: dict[str, Any] = json.loads(text)
-    identities = tuple(Identity(*each) for each in stored["identities"])
-    return Profile(stored["user_type"], identities, stored["data"])
+    """Return a profile as it is stored.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    try:
+        stored = msgspec.convert(json.loads(text), _Profile)
+    except RecursionError:
+        message = "a profile is nested too deeply"
+        raise ValueError(message) from None
+    identities = tuple(Identity(*each) for each in stored.identities)
+    return Profile(stored.user_type, identities, stored.data)
 
 
 def write_profile(profile: Profile) -> str:

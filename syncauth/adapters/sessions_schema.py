@@ -59,6 +59,8 @@ _TABLES: Final = (
     )""",
 )
 
+NO_UTF_8: Final = "a text in it is no UTF-8"
+
 _SINCE_1: Final = (
     "ALTER TABLE users ADD COLUMN fence INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE users ADD COLUMN refresh_life REAL",
@@ -150,8 +152,17 @@ def storage_errors(path: str) -> Iterator[None]:
             why=error.strerror or type(error).__name__,
             remedy="Check the data directory and its permissions",
         ) from error
+    except UnicodeDecodeError:  # SQLite quotes the file in its error, and that is no text
+        raise damaged(path, NO_UTF_8) from None
     except sqlite3.Error as error:
+        if is_undecodable(error):
+            raise damaged(path, NO_UTF_8) from None
         raise _storage_error(error, path) from error
+
+
+def is_undecodable(error: sqlite3.Error) -> bool:
+    """Tell whether a text is no UTF-8: what Python says then has no code, and shows the text."""
+    return not hasattr(error, "sqlite_errorcode") and "decode" in str(error)
 
 
 def damaged(path: str, why: str) -> FileCorrupt:

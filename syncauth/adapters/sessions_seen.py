@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from syncauth.adapters.sessions_rows import read_profile
-from syncauth.adapters.sessions_schema import check_format, damaged
+from syncauth.adapters.sessions_schema import NO_UTF_8, check_format, damaged, is_undecodable
 from syncauth.models import Profile, ReloginReason, SessionState
 from syncauth.sansio.effects import Transition
 
@@ -61,20 +61,23 @@ def read_store(connection: sqlite3.Connection, path: str) -> StoreSeen:
 
     Raises:
         FileTooNew, FileNotOurs, FileCorrupt: it cannot be read.
+        sqlite3.Error: as `syncauth.cli.readonly` tells.
     """
     connection.row_factory = sqlite3.Row
     connection.execute("BEGIN")
-    check_format(connection, path)
-    tables = {
-        name
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    }
-    if "users" not in tables:
-        return StoreSeen()
     try:
+        check_format(connection, path)
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if "users" not in {name for (name,) in tables}:
+            return StoreSeen()
         return _read(connection)
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise damaged(path, "a row cannot be read") from error
+    except (ValueError, TypeError, KeyError, IndexError):
+        # Not "from error": its text shows what the row holds.
+        raise damaged(path, "a row cannot be read") from None
+    except sqlite3.OperationalError as error:
+        if is_undecodable(error):
+            raise damaged(path, NO_UTF_8) from None
+        raise
 
 
 def _read(connection: sqlite3.Connection) -> StoreSeen:

@@ -244,7 +244,7 @@ def _decode(value: dict[Any, Any]) -> Any:
         if isinstance(text, RawText):
             return text
         raise _invalid("a text that is valid UTF-8 must be sent as a string")
-    raise _invalid(f"a tagged value has the unknown tag {tag!r} or no fitting content")
+    raise _invalid("a tagged value has an unknown tag or no fitting content")
 
 
 def _base64(data: bytes) -> str:

@@ -37,6 +37,7 @@ from syncauth.errors import InvalidMessage
 
 SUBPROTOCOL: Final = "syncauth.v1"
 PROTOCOL_VERSION: Final = 1
+LONGEST_WHY: Final = 200
 
 SectionKind = Literal["insert", "update", "delete", "row", "gone", "exit"]
 
@@ -340,4 +341,11 @@ def _decode(decoder: msgspec.json.Decoder[_Decoded], frame: bytes | str | msgspe
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = "a sync message cannot be read"
         remedy = "Check that both sides speak syncauth.v1"
-        raise InvalidMessage(what, why=str(error), remedy=remedy) from error
+        raise InvalidMessage(what, why=_told(str(error)), remedy=remedy) from None
+
+
+def _told(why: str) -> str:
+    """Name the place and what was expected there, never a value that was found; of a long name the beginning."""
+    what, at, place = why.rpartition(" - at ")
+    what = (what or place).partition(" '")[0][:LONGEST_WHY]
+    return f"{what} at {place[:LONGEST_WHY]}" if at else what

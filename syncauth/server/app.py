@@ -70,7 +70,6 @@ def create_app(
                 config, data_dir, thread, undo, clock, randomness, operations.connection_class()
             )
         )
-        thread.run_blocking(rows.begin_history, randomness.token(8).hex(), clock.wall())
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
         tokens = ForeignTokens(config.issuers)

@@ -32,7 +32,8 @@ from syncauth.server.settings.section import refusal
 from syncauth.server.stores.admin_interface import AdminStore
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions
-from syncauth.server.team.functions import Functions
+from syncauth.server.team.functions import Functions, places_of
+from syncauth.server.team.processes import ProcessPool
 from syncauth.server.team.runner import Runner
 
 
@@ -58,11 +59,11 @@ class Services:
     admin: Admin
     team_users: TeamUsers
     clock: Clock
-    _runners: tuple[Runner, Runner]
+    _runners: tuple[Runner, Runner, ProcessPool]
     _post: Post
 
     def close(self) -> None:
-        """Let go of threads; what the team's code still does is left to itself. Idempotent."""
+        """Let go of threads, where the team's code is left to itself, and kill processes. Idempotent."""
         self._post.close()
         for runner in self._runners:
             runner.close()
@@ -97,6 +98,12 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
     limits = config.limits
     # Apart, so that slow functions keep nobody from logging in.
     calls, hooks = _runners(limits, parts.metrics)
+    processes = ProcessPool(
+        places_of(extensions.functions),
+        slots=limits.function_processes,
+        largest=limits.function_bytes,
+        ended=parts.metrics.called,
+    )
     post = Post(open_sender(config.mail, extensions.mail), parts.metrics.mailed)
     pace = Pace(limits, parts.clock)
     lifetimes = LiveLifetimes(config, store=parts.store, thread=parts.thread, clock=parts.clock)
@@ -130,7 +137,7 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
             clock=parts.clock,
             randomness=parts.randomness,
         ),
-        functions=Functions(extensions.functions, limits, calls),
+        functions=Functions(extensions.functions, limits, calls, processes),
         denials=Denials(
             store=parts.store,
             thread=parts.thread,
@@ -139,7 +146,7 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
         ),
         admin=_admin(parts, sessions, accounts, lifetimes, pace),
         clock=parts.clock,
-        _runners=(calls, hooks),
+        _runners=(calls, hooks, processes),
         _post=post,
     )
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 from starlette.routing import Route
 
 from syncauth.server.accounts.issuer import Issuer, open_key
 from syncauth.server.accounts.passwords import Passwords
+from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.routes.admin import BASE as ADMIN_BASE, AdminApi
-from syncauth.server.routes.api import BASE, AuthApi
+from syncauth.server.routes.api import OPERATIONS, AuthApi
+from syncauth.server.routes.openapi import make_document
+from syncauth.server.routes.operations import BASE, STATUS
 from syncauth.server.services import Parts, open_services
 from syncauth.server.settings.admin import AdminSettings
 from syncauth.server.settings.config import ServerConfig
@@ -88,6 +93,53 @@ def test_every_endpoint_for_administrators_is_listed(tmp_path: Path) -> None:
     listed = {(method, path.replace("{app}", app)) for method, path, _ in LINE.findall(ADMIN_PAGE)}
 
     assert listed == endpoints(tmp_path, ADMIN_BASE)
+
+
+def test_every_route_stands_in_the_openapi_document(tmp_path: Path) -> None:
+    """Each method of each route of a whole server has its operation, and no operation is without a route."""
+    (tmp_path / "schema.sql").write_text("")
+    config = ServerConfig("app", tmp_path / "schema.sql", test_mode=True)
+    app = create_app(config, tmp_path, SystemClock(), SystemRandomness())
+    with asyncio.Runner() as loop:
+        loop.run(_end(app))
+    there = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    told = [(each.method, each.path) for each in OPERATIONS]
+
+    assert set(told) == there
+    assert len(told) == len(there)
+
+
+async def _end(app: Starlette) -> None:
+    async with app.router.lifespan_context(app):
+        pass
+
+
+def test_operations_have_names_of_their_own() -> None:
+    """Programs made from the document call each operation by its own name."""
+    paths = make_document(OPERATIONS, "app")["paths"].values()
+    names = [operation["operationId"] for path in paths for operation in path.values()]
+
+    assert len(names) == len(set(names))
+
+
+def test_the_page_lists_the_codes_of_the_document() -> None:
+    """Every code that an operation may answer with is in the table of codes, with its one status."""
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([\d, ]+) \|", PAGE, re.MULTILINE)
+    listed: dict[str, int] = {}
+    for names, numbers in rows:
+        words = re.findall(r"\w+", names)
+        statuses = [int(number) for number in numbers.split(",")]
+        listed |= zip(
+            words, statuses * len(words) if len(statuses) == 1 else statuses, strict=False
+        )
+
+    assert listed == dict(STATUS)
+    assert {code for each in OPERATIONS for code in each.codes} <= set(STATUS)
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ from syncauth.server.accounts.issuer import Claims, Issuer, TokenFault
 from syncauth.server.hub import inputs
 from syncauth.server.hub.driver import HubDriver
 from syncauth.server.operations.ids import name_user
-from syncauth.server.routes.api import BASE
 from syncauth.server.routes.exchange import bearer, refuse_upgrade
+from syncauth.server.routes.operations import BASE
 from syncauth.server.settings.config import ServerConfig, ServerLimits
 
 UNSENT_MESSAGES: Final = 32

@@ -6,7 +6,7 @@ This module must never log, and tells a key in the answer to its making alone.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -22,13 +22,47 @@ from syncauth.server.routes.exchange import (
     bearer,
     read_json,
 )
+from syncauth.server.routes.operations import BASE, Operation
 from syncauth.server.stores.interface import ApiKeyRecord
 
 PLACE: Final = "/auth/api_keys"
+NOT_FOUND: Final = ("APIKeyNotFound",)
 
 
 class _NewKey(msgspec.Struct, frozen=True):
     name: str
+
+
+class _ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"key_id": "_id"}):
+    key_id: str
+    name: str
+    disabled: bool
+
+
+class _CreatedKey(_ApiKey, frozen=True, forbid_unknown_fields=True):
+    key: str
+
+    def __repr__(self) -> str:
+        return "_CreatedKey(…)"
+
+
+_ONE: Final = f"{BASE}{PLACE}/{{key_id}}"
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        BASE + PLACE,
+        "Make an API key, which is told this once",
+        {201: _CreatedKey},
+        ("InvalidParameter", "APIKeyAlreadyExists"),
+        bearer="refresh",
+        body=_NewKey,
+    ),
+    Operation("GET", BASE + PLACE, "List the API keys", {200: list[_ApiKey]}, bearer="refresh"),
+    Operation("GET", _ONE, "Tell of an API key", {200: _ApiKey}, NOT_FOUND, bearer="refresh"),
+    Operation("DELETE", _ONE, "Remove an API key", {204: None}, NOT_FOUND, bearer="refresh"),
+    Operation("PUT", f"{_ONE}/enable", "Enable", {204: None}, NOT_FOUND, bearer="refresh"),
+    Operation("PUT", f"{_ONE}/disable", "Disable", {204: None}, NOT_FOUND, bearer="refresh"),
+)
 
 
 class ApiKeyRoutes:
@@ -60,7 +94,8 @@ class ApiKeyRoutes:
         if isinstance(made, Denied):
             return answer_denied(made)
         record, key = made
-        return answer_json(201, _told(record) | {"key": key.reveal()})
+        told = _CreatedKey(record.key_id, record.name, record.disabled, key.reveal())
+        return answer_json(201, told)
 
     async def _all(self, request: Request) -> Response:
         token = bearer(request)
@@ -96,5 +131,5 @@ class ApiKeyRoutes:
         return answer_denied(denied) if denied else answer_empty(204)
 
 
-def _told(key: ApiKeyRecord) -> dict[str, Any]:
-    return {"_id": key.key_id, "name": key.name, "disabled": key.disabled}
+def _told(key: ApiKeyRecord) -> _ApiKey:
+    return _ApiKey(key.key_id, key.name, key.disabled)

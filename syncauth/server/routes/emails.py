@@ -7,7 +7,7 @@ these calls has a `repr` that shows what it holds.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -27,6 +27,7 @@ from syncauth.server.routes.exchange import (
     answer_empty,
     read_json,
 )
+from syncauth.server.routes.operations import PROVIDERS, Operation
 
 
 class _Hidden(msgspec.Struct, frozen=True):
@@ -72,6 +73,64 @@ class _ResetCall(_Hidden, frozen=True):
 
     def __repr__(self) -> str:
         return "_ResetCall(…)"
+
+
+_PLACE: Final = f"{PROVIDERS}/local-userpass"
+_CODES: Final = ("TooManyRequests",)
+_TOKEN_CODES: Final = ("TooManyRequests", "UserpassTokenInvalid")
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        f"{_PLACE}/register",
+        "Make an account",
+        {201: None},
+        ("AuthProviderNotFound", "AccountNameInUse", "TooManyRequests"),
+        body=_Registration,
+    ),
+    Operation(
+        "POST",
+        f"{_PLACE}/confirm",
+        "Confirm an address with what was sent to it",
+        {204: None},
+        _TOKEN_CODES,
+        body=_Confirmation,
+    ),
+    Operation(
+        "POST",
+        f"{_PLACE}/confirm/send",
+        "Send the confirmation again",
+        {204: None},
+        _CODES,
+        body=_Address,
+    ),
+    Operation(
+        "POST",
+        f"{_PLACE}/confirm/call",
+        "Call the confirmation function again",
+        {204: None},
+        _CODES,
+        body=_Address,
+    ),
+    Operation(
+        "POST",
+        f"{_PLACE}/reset",
+        "Set a password with what was sent to the address",
+        {204: None},
+        _TOKEN_CODES,
+        body=_Reset,
+    ),
+    Operation(
+        "POST", f"{_PLACE}/reset/send", "Ask for a reset", {204: None}, _CODES, body=_Address
+    ),
+    Operation(
+        "POST",
+        f"{_PLACE}/reset/call",
+        "Call the reset function",
+        {204: None},
+        (*_CODES, "InvalidParameter"),
+        body=_ResetCall,
+    ),
+)
 
 
 class EmailRoutes:

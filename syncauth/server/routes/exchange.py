@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.websockets import WebSocket
 
 from syncauth.models import Secret
@@ -32,6 +33,7 @@ Guard = Callable[[Endpoint], Endpoint]
 """Wraps an endpoint so that only some requests come through."""
 
 NO_TOKEN = Denied(401, "InvalidSession", "invalid session: no bearer token")
+METHOD_NOT_ALLOWED: Final = 405
 TOO_BIG = Denied(413, "RequestTooLarge", "the request body is too large")
 
 
@@ -127,12 +129,26 @@ def life(life_ms: int) -> dict[str, int]:
     return {"life_ms": life_ms, "expires_in": life_ms // 1000}
 
 
-async def answer_http_error(_request: Request, error: Exception) -> Response:
-    """Answer what Starlette refuses by itself (404, 405, …) in the same JSON."""
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer what Starlette refuses by itself (404, 405, …) in the same JSON.
+
+    A 405 tells in Allow what the path can do (RFC 9110 section 15.5.6), of all routes that have it.
+    """
     status = error.status_code if isinstance(error, HTTPException) else 500
     codes = {404: ("NotFound", "page not found"), 405: ("MethodNotAllowed", "method not allowed")}
     code, text = codes.get(status, ("BadRequest", "the request cannot be served"))
-    return answer_denied(Denied(status, code, text))
+    response = answer_denied(Denied(status, code, text))
+    if status == METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(_methods(request))
+    return response
+
+
+def _methods(request: Request) -> list[str]:
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return sorted(methods)
 
 
 async def answer_failure(_request: Request, _error: Exception) -> Response:

@@ -12,7 +12,7 @@ import base64
 import binascii
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -25,6 +25,7 @@ from syncauth.server.accounts.answers import ACCESS_EXPIRED, Denied, bad_request
 from syncauth.server.accounts.issuer import Claims
 from syncauth.server.accounts.sessions import Sessions
 from syncauth.server.routes.exchange import Guard, answer_denied, bearer, read_json
+from syncauth.server.routes.operations import APP, Operation, Parameter
 from syncauth.server.team.extensions import FunctionContext
 from syncauth.server.team.functions import Functions
 
@@ -36,6 +37,43 @@ class _Call(msgspec.Struct, frozen=True):
     name: str
     arguments: list[Any] = []
     service: str | None = None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    """One event: a result as the text of Extended JSON, or as the last one of kind "error" a refusal."""
+
+    data: str
+    event: Literal["message", "error"] = "message"
+
+
+CODES: Final = (
+    "BadRequest",
+    "InvalidParameter",
+    "FunctionNotFound",
+    "ServiceNotFound",
+    "TooManyRequests",
+)
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        f"{APP}/functions/call",
+        "Call a function: arguments and result are Extended JSON",
+        {200: Any},
+        (*CODES, "FunctionExecutionError", "ExecutionTimeLimitExceeded"),
+        bearer="access",
+        body=_Call,
+    ),
+    Operation(
+        "GET",
+        f"{APP}/functions/call",
+        "Call a function and receive its results one by one; a failure is the last event",
+        {200: _Event},
+        CODES,
+        bearer="access, or in the URL",
+        query=(Parameter("baas_request", "The call as base64 of its JSON", required=True),),
+        media="text/event-stream",
+    ),
+)
 
 
 class FunctionRoutes:
@@ -65,7 +103,7 @@ class FunctionRoutes:
         call = body if isinstance(body, Denied) else _of_ours(body)
         if isinstance(call, Denied):
             return answer_denied(call)
-        result = await self._functions.call(call.name, call.arguments, _context(claims))
+        result = await self._functions.call(call.name, call.arguments, _context(request, claims))
         if isinstance(result, Denied):
             return answer_denied(result)
         headers = {"Cache-Control": "no-store"}
@@ -80,7 +118,7 @@ class FunctionRoutes:
         call = _read_query(request.query_params.get("baas_request", ""))
         if isinstance(call, Denied):
             return answer_denied(call)
-        results = await self._functions.stream(call.name, call.arguments, _context(claims))
+        results = await self._functions.stream(call.name, call.arguments, _context(request, claims))
         if isinstance(results, Denied):
             return answer_denied(results)
         return StreamingResponse(
@@ -144,8 +182,9 @@ def _read_query(text: str) -> _Call | Denied:
         return bad_request("baas_request is not the base64 of a call")
 
 
-def _context(claims: Claims) -> FunctionContext:
-    return FunctionContext(claims.user_id, claims.session_id, claims.custom_data or {})
+def _context(request: Request, claims: Claims) -> FunctionContext:
+    app_id = request.path_params["app_id"]  # the guard has compared it
+    return FunctionContext(claims.user_id, claims.session_id, claims.custom_data or {}, app_id)
 
 
 def _error_event(denied: Denied) -> bytes:

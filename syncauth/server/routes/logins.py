@@ -8,7 +8,7 @@ must never log, and no body of a login has a `repr` that shows what it holds.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import HTTPConnection, Request
@@ -33,6 +33,7 @@ from syncauth.server.routes.exchange import (
     life,
     read_json,
 )
+from syncauth.server.routes.operations import PROVIDERS, Operation, Parameter
 
 
 class _Options(msgspec.Struct, frozen=True):
@@ -67,6 +68,65 @@ class _Token(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "_Token(…)"
+
+
+class _Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A session; after a link there is no refresh token, because the session is the one before."""
+
+    access_token: str
+    user_id: str
+    device_id: str
+    life_ms: int
+    expires_in: int
+    refresh_token: str | msgspec.UnsetType = msgspec.UNSET
+
+    def __repr__(self) -> str:
+        return "_Session(…)"
+
+
+LINK: Final = Parameter("link", "Link the identity to the user of the access token")
+
+
+def _login(
+    name: str, summary: str, body: Any, *codes: str, may_be_empty: bool = False
+) -> Operation:
+    return Operation(
+        "POST",
+        f"{PROVIDERS}/{name}/login",
+        summary,
+        {200: _Session},
+        ("AuthProviderNotFound", "RotationRequired", "TooManyRequests", "UserDisabled", *codes),
+        bearer="access for a link",
+        body=body,
+        may_be_empty=may_be_empty,
+        query=(LINK,),
+    )
+
+
+OPERATIONS: Final = (
+    _login("anon-user", "Log in without a name", _Anonymous, may_be_empty=True),
+    _login(
+        "local-userpass",
+        "Log in with email address and password",
+        _EmailPassword,
+        *("InvalidPassword", "AuthError", "AccountNameInUse"),
+    ),
+    _login("api-key", "Log in with an API key", _Key, "AuthError", "AccountNameInUse"),
+    _login("custom-token", "Log in with a token", _Token, "AuthError", "AccountNameInUse"),
+    _login(
+        "custom-function",
+        "Log in through the team's function; the body is Extended JSON and may have `options`",
+        dict[str, Any],
+        *("AuthError", "AccountNameInUse"),
+    ),
+    Operation(
+        "POST",
+        f"{PROVIDERS}/{{name}}/login",
+        "Refuse a provider that this server does not know",
+        {},
+        ("AuthProviderNotFound",),
+    ),
+)
 
 
 class LoginRoutes:
@@ -179,11 +239,11 @@ async def _unknown(request: Request) -> Response:
 def _answer(login: LoggedIn | Denied) -> Response:
     if isinstance(login, Denied):
         return answer_denied(login)
-    body: dict[str, Any] = {
-        "access_token": login.access.text.reveal(),
-        "user_id": login.user_id,
-        "device_id": login.device_id,
-    }
-    if login.refresh is not None:
-        body["refresh_token"] = login.refresh.text.reveal()
-    return answer_json(200, body | life(login.life_ms))
+    session = _Session(
+        access_token=login.access.text.reveal(),
+        user_id=login.user_id,
+        device_id=login.device_id,
+        refresh_token=msgspec.UNSET if login.refresh is None else login.refresh.text.reveal(),
+        **life(login.life_ms),
+    )
+    return answer_json(200, session)

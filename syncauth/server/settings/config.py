@@ -22,6 +22,7 @@ from syncauth.server.settings.login import (
     EmailSettings,
     Hooks,
     MailSettings,
+    NamedFunction,
     read_email,
     read_functions,
     read_hooks,
@@ -110,6 +111,7 @@ class ServerLimits:
     sockets: int = 10_000
     sockets_per_user: int = 100
     function_slots: int = 8
+    function_processes: int = 4
     function_seconds: int = 10
     function_bytes: int = 1_000_000
     function_streams: int = 100
@@ -156,7 +158,7 @@ class ServerConfig:
     mail: MailSettings = field(default_factory=MailSettings)
     issuers: tuple[TokenIssuer, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)
-    functions: Mapping[str, str] = field(default_factory=dict)
+    functions: Mapping[str, NamedFunction] = field(default_factory=dict)
     custom_data: CustomDataSettings = CustomDataSettings()
     admin: AdminSettings = field(default_factory=AdminSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -173,7 +175,7 @@ def read_config(path: Path) -> ServerConfig:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         what = f"the configuration file {path} cannot be read"
         remedy = "Give the path of a syncauth.toml with --config"
         raise InvalidConfig(what, setting="--config", why=str(error), remedy=remedy) from error
@@ -312,6 +314,7 @@ def _limits(section: Section) -> ServerLimits:
         "sockets": (1, 1_000_000),
         "sockets_per_user": (1, 1_000_000),
         "function_slots": (1, 1_000),
+        "function_processes": (1, 1_000),
         "function_seconds": (1, 3_600),
         "function_bytes": (1_000, 64_000_000),
         "function_streams": (1, 100_000),

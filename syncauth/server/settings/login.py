@@ -63,6 +63,15 @@ class Hooks:
     authenticate: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NamedFunction:
+    """A function as `"module:name"`, whether a process of its own runs it, and after how many seconds it is over."""
+
+    call: str
+    process: bool = False
+    seconds: int | None = None
+
+
 def read_email(section: Section) -> EmailSettings:
     """Read `[email]`."""
     email = EmailSettings(
@@ -128,9 +137,22 @@ def read_hooks(section: Section) -> Hooks:
     return hooks
 
 
-def read_functions(section: Section) -> Mapping[str, str]:
-    """Read `[functions]`: each setting is a function's name."""
-    return {name: section.text(name) for name in section.names()}
+def read_functions(section: Section) -> Mapping[str, NamedFunction]:
+    """Read `[functions]`: each setting is a function's name, its value a text or a table."""
+    return {name: _function(section, name) for name in section.names()}
+
+
+def _function(section: Section, name: str) -> NamedFunction:
+    if not section.is_table(name):
+        return NamedFunction(section.text(name))
+    table = Section(f"{section.name}.{name}", section.table(name))
+    function = NamedFunction(
+        call=table.text("call"),
+        process=table.flag("process", default=False),
+        seconds=table.integer("seconds", 0, low=1, high=3_600) if table.has("seconds") else None,
+    )
+    table.finish()
+    return function
 
 
 def _url(section: Section, name: str) -> str:

@@ -85,6 +85,14 @@ class Section:
         """Return the names of the settings that have not been read, in the order of the file."""
         return list(self._left)
 
+    def has(self, name: str) -> bool:
+        """Whether a setting is there and has not been read."""
+        return name in self._left
+
+    def is_table(self, name: str) -> bool:
+        """Whether a setting is there as a table of its own."""
+        return isinstance(self._left.get(name), dict)
+
     def table(self, name: str) -> object:
         """Take what stands under a name, to be read as a section of its own; absent means empty."""
         return self._left.pop(name, {})

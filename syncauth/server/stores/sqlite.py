@@ -63,6 +63,8 @@ def open_server_file(
         except BaseException:
             connection.close()
             raise
+    except UnicodeDecodeError:  # SQLite quotes the file in its error, and that is no text
+        raise _corrupt(path, "a statement in it is no UTF-8") from None
     except sqlite3.Error as error:
         raise _refusal(error, path) from error
     return connection
@@ -168,15 +170,19 @@ def _shape(connection: sqlite3.Connection, schema: str) -> None:
         ) from error
 
 
+def _corrupt(path: Path | str, why: str) -> FileCorrupt:
+    return FileCorrupt(
+        "the server's file is damaged or no database",
+        path=str(path),
+        why=why,
+        remedy="Keep a copy and restore a backup; the file was left as it is",
+    )
+
+
 def _refusal(error: sqlite3.Error, path: Path | str) -> StorageError:
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return FileCorrupt(
-            "the server's file is damaged or no database",
-            path=str(path),
-            why=str(error),
-            remedy="Keep a copy and restore a backup; the file was left as it is",
-        )
+        return _corrupt(path, str(error))
     return StorageError(
         "the server's file cannot be used",
         path=str(path),

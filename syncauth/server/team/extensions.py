@@ -8,14 +8,15 @@ anything is served. This module must never call one of them.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 
 from syncauth.models import Secret
-from syncauth.server.settings.login import Hooks
+from syncauth.server.settings.login import Hooks, NamedFunction
 from syncauth.server.settings.section import refusal
 
 Authenticate = Callable[[HTTPConnection, Mapping[str, Any]], Any]
@@ -26,17 +27,37 @@ of the login. Returns the user's id in the team's system, or a mapping with `id`
 so does `FunctionError`, whose text the caller is told.
 """
 
+HOW_TO_NAME: Final = 'Write it as "module:name", with the module beside syncauth.toml or installed'
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionContext:
     """Who calls a function: the first argument of every function.
 
-    `custom_data` is what the caller's access token carries. `session_id` is one login on one device.
+    `custom_data` is what the caller's access token carries. `session_id` is one login on one device. `app_id` is the
+    app of the server.
     """
 
     user_id: str
     session_id: str
     custom_data: Mapping[str, Any]
+    app_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function with settings of its own.
+
+    With `process` it runs in a worker process and is killed when its time is over; it stands then at the top of a
+    module that can be imported anew, and is no generator. `seconds` are those after which its caller is answered;
+    None means `limits.function_seconds`. `place` is where a process finds it, as `"module:name"`; empty: where it
+    was defined.
+    """
+
+    call: Callable[..., Any]
+    process: bool = False
+    seconds: float | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +89,13 @@ class Mail:
 class Extensions:
     """The callables of one server; all may be sync or async, except `mail`, which runs in a thread.
 
-    `functions`: name → `fn(context, *arguments)`. `custom_login(payload)` returns the user's id in the team's own
-    system, or None for a refusal; `authenticate(connection, payload)`, in its place, sees the request as well.
-    `custom_data(user_id)` returns a dict or None. `confirm` and `reset` take an
+    `functions`: name → `fn(context, *arguments)`, or a `Function` around it. `custom_login(payload)` returns the
+    user's id in the team's own system, or None for a refusal; `authenticate(connection, payload)`, in its place,
+    sees the request as well. `custom_data(user_id)` returns a dict or None. `confirm` and `reset` take an
     `EmailRequest`, `mail` a `Mail`.
     """
 
-    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., Any] | Function] = field(default_factory=dict)
     custom_login: Callable[..., Any] | None = None
     custom_data: Callable[..., Any] | None = None
     confirm: Callable[..., Any] | None = None
@@ -84,17 +105,18 @@ class Extensions:
 
 
 def load_extensions(
-    functions: Mapping[str, str], hooks: Hooks, given: Extensions | None
+    functions: Mapping[str, NamedFunction], hooks: Hooks, given: Extensions | None
 ) -> Extensions:
     """Join what the settings name with what was given in code, which wins.
 
     Raises:
-        InvalidConfig: a name leads to no callable.
+        InvalidConfig: a name leads to no callable, or a process could not run a function.
     """
     code = given or Extensions()
-    named = {name: _load(f"functions.{name}", place) for name, place in functions.items()}
+    named = {name: _named(f"functions.{name}", each) for name, each in functions.items()}
+    given_in_code = {name: _placed(f"functions.{name}", f) for name, f in code.functions.items()}
     return Extensions(
-        functions={**named, **code.functions},
+        functions={**named, **given_in_code},
         custom_login=code.custom_login or _hook("custom_login", hooks.custom_login),
         custom_data=code.custom_data or _hook("custom_data", hooks.custom_data),
         confirm=code.confirm or _hook("confirm", hooks.confirm),
@@ -104,13 +126,35 @@ def load_extensions(
     )
 
 
+def _named(setting: str, named: NamedFunction) -> Callable[..., Any] | Function:
+    call = _load(setting, named.call)
+    if not named.process and named.seconds is None:
+        return call
+    return _placed(setting, Function(call, named.process, named.seconds, named.call))
+
+
+def _placed(setting: str, function: Callable[..., Any] | Function) -> Callable[..., Any] | Function:
+    """Say where a process finds a function, and refuse what none can run."""
+    if not isinstance(function, Function) or not function.process:
+        return function
+    call = function.call
+    if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
+        remedy = "Let it return a list, or register it without process"
+        raise refusal(setting, "it is a generator, and a process answers once", remedy)
+    module, name = getattr(call, "__module__", None), getattr(call, "__qualname__", None)
+    place = function.place or f"{module}:{name}"
+    remedy = "Define it at the top of a module that can be imported"
+    if place.startswith("__main__:") or _load(setting, place, remedy) is not call:
+        raise refusal(setting, f"a process does not find it at {place}", remedy)
+    return replace(function, place=place)
+
+
 def _hook(name: str, place: str | None) -> Callable[..., Any] | None:
     return None if place is None else _load(f"hooks.{name}", place)
 
 
-def _load(setting: str, place: str) -> Callable[..., Any]:
+def _load(setting: str, place: str, remedy: str = HOW_TO_NAME) -> Callable[..., Any]:
     module, _, path = place.partition(":")
-    remedy = 'Write it as "module:name", with the module beside syncauth.toml or installed'
     if not module or not path:
         raise refusal(setting, f"it is {place!r}", remedy)
     try:

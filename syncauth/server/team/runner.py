@@ -36,9 +36,12 @@ class Runner:
     """Slots in which callables run."""
 
     def __init__(
-        self, name: str, *, slots: int, seconds: float, ended: Ended = tell_nobody
+        self, name: str, *, slots: int, seconds: float | None, ended: Ended = tell_nobody
     ) -> None:
-        """Allow `slots` calls at once, each answered within `seconds`; `ended` is told of each."""
+        """Allow `slots` calls at once, each answered within `seconds`; `ended` is told of each.
+
+        Without `seconds` whoever runs keeps the time.
+        """
         self._name = name
         self._ended = ended
         self._slots = slots
@@ -57,8 +60,12 @@ class Runner:
         """How many slots are taken."""
         return self._taken
 
-    async def call(self, callable_: Callable[..., Any], *arguments: Any) -> Any:
+    async def call(
+        self, callable_: Callable[..., Any], *arguments: Any, seconds: float | None = None
+    ) -> Any:
         """Call it and return what it returns; whatever it raises is raised.
+
+        `seconds` are those of this call, if they are not those of all.
 
         Raises:
             ServerBusy: all slots are taken.
@@ -69,6 +76,7 @@ class Runner:
             what = f"all {self._slots} slots of {self._name} are taken"
             raise ServerBusy(what, retry_after=RETRY_AFTER)
         self._taken += 1
+        allowed = self._seconds if seconds is None else seconds
         work = (
             asyncio.ensure_future(callable_(*arguments))
             if inspect.iscoroutinefunction(callable_)
@@ -76,7 +84,7 @@ class Runner:
         )
         work.add_done_callback(self._leave)
         try:
-            done, _ = await asyncio.wait({work}, timeout=self._seconds)
+            done, _ = await asyncio.wait({work}, timeout=allowed)
         except asyncio.CancelledError:
             _give_up(work)
             self._ended(self._name, "given_up")
@@ -84,7 +92,7 @@ class Runner:
         if not done:
             _give_up(work)
             self._ended(self._name, "timed_out")
-            raise WaitTimedOut(f"a call of {self._name} has not ended", waited=self._seconds)
+            raise WaitTimedOut(f"a call of {self._name} has not ended", waited=allowed or 0)
         good = not work.cancelled() and work.exception() is None
         self._ended(self._name, "ok" if good else "failed")
         return work.result()

@@ -10,7 +10,7 @@ import pytest
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.config import ServerConfig, parse_config
 from syncauth.server.settings.issuers import TokenIssuer
-from syncauth.server.settings.login import EmailSettings, Hooks, MailSettings
+from syncauth.server.settings.login import EmailSettings, Hooks, MailSettings, NamedFunction
 from syncauth.server.team.extensions import Extensions, load_extensions
 
 ISSUER = '[issuers.id]\nissuer = "https://id.example"\naudience = ["app"]\n'
@@ -56,6 +56,7 @@ def test_sections_are_read(tmp_path: Path) -> None:
         mail = "m:mail"
         [functions]
         sum = "m:add"
+        slow = { call = "m:slow", process = true, seconds = 5 }
         [custom_data]
         query = "SELECT 1"
         """,
@@ -78,7 +79,10 @@ def test_sections_are_read(tmp_path: Path) -> None:
         ),
     )
     assert config.hooks == Hooks(custom_login="m:login", mail="m:mail")
-    assert config.functions == {"sum": "m:add"}
+    assert config.functions == {
+        "sum": NamedFunction("m:add"),
+        "slow": NamedFunction("m:slow", process=True, seconds=5),
+    }
     assert config.custom_data.query == "SELECT 1"
 
 
@@ -112,6 +116,10 @@ def test_sections_are_read(tmp_path: Path) -> None:
         ),
         ("[hooks]\nlogin = 'm:f'", "hooks.login"),
         ("[functions]\nsum = 1", "functions.sum"),
+        ("[functions.sum]\nprocess = true", "functions.sum.call"),
+        ("[functions.sum]\ncall = 'm:f'\nprocess = 1", "functions.sum.process"),
+        ("[functions.sum]\ncall = 'm:f'\nseconds = 0", "functions.sum.seconds"),
+        ("[functions.sum]\ncall = 'm:f'\nslots = 1", "functions.sum.slots"),
         ("[custom_data]\nsql = 'SELECT 1'", "custom_data.sql"),
     ],
 )
@@ -139,11 +147,13 @@ def test_names_lead_to_callables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def own(_context: object) -> None:
         """Do nothing."""
 
-    named = {"add": "of_the_team:add", "own": "of_the_team:add"}
+    named = dict.fromkeys(("add", "own"), NamedFunction("of_the_team:add"))
     loaded = load_extensions(
         named, Hooks(mail="of_the_team:Mine.mail"), Extensions(functions={"own": own})
     )
-    assert loaded.functions["add"](None, 3) == 3
+    add = loaded.functions["add"]
+    assert callable(add)
+    assert add(None, 3) == 3
     assert loaded.functions["own"] is own
     assert loaded.mail is not None
     assert loaded.confirm is None
@@ -156,5 +166,5 @@ def test_names_lead_to_callables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ":add",
     ):
         with pytest.raises(InvalidConfig) as refused:
-            load_extensions({"f": place}, Hooks(), None)
+            load_extensions({"f": NamedFunction(place)}, Hooks(), None)
         assert refused.value.setting == "functions.f"
