@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,8 +20,9 @@ from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 from syncauth.models import Secret
 from syncauth.server.accounts.jwks import PublishedKeys
+from syncauth.server.accounts.secret_sources import read_key
+from syncauth.server.settings.faults import refusal
 from syncauth.server.settings.login import TokenIssuer
-from syncauth.server.settings.section import refusal
 
 LONGEST_TOKEN: Final = 16_000
 LONGEST_SUBJECT: Final = 255
@@ -151,16 +151,12 @@ def _peek(part: str, shape: type[Any]) -> Any:
 
 
 def _read_key(settings: TokenIssuer) -> Key:
-    name = "key_env" if settings.key_env else "key_file"
-    setting = f"{settings.name}.{name}"
-    try:
-        if settings.key_file is not None:
-            text = settings.key_file.read_bytes()
-        else:
-            text = os.environ[settings.key_env].encode()
-    except (OSError, KeyError) as error:
-        raise refusal(setting, "the key cannot be read", "Give the key there") from error
-    if settings.algorithm == "HS256":
+    setting = f"{settings.name}.{'key_env' if settings.key_env else 'key_file'}"
+    shared = settings.algorithm == "HS256"
+    text = read_key(
+        f"{settings.name}.key", env=settings.key_env, file=settings.key_file, public=not shared
+    )
+    if shared:
         text = text.strip()
         if len(text) < SHORTEST_SECRET:
             raise refusal(setting, "the secret is too short", f"It has {SHORTEST_SECRET} bytes")

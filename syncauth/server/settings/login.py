@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
-from syncauth.server.settings.section import Section, refusal
+from syncauth.server.settings.section import Section
 
 MINUTE: Final = 60
 DAY: Final = 24 * 3600
@@ -51,6 +51,7 @@ class MailSettings:
     smtp_tls: SmtpTls = "starttls"
     smtp_user: str = ""
     smtp_password_env: str = ""
+    smtp_password_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +94,24 @@ def read_email(section: Section) -> EmailSettings:
         token_seconds=section.integer("token_seconds", 1800, low=MINUTE, high=7 * DAY),
         conceal_accounts=section.flag("conceal_accounts", default=False),
     )
-    section.finish()
     for name, wanted, url in (
         ("confirm_url", email.confirmation == "mail", email.confirm_url),
         ("reset_url", email.reset == "mail", email.reset_url),
     ):
         if wanted and not url:
             remedy = "Give the address of the page that passes token and tokenId on to the app"
-            raise refusal(f"email.{name}", "it is missing", remedy)
-    if email.conceal_accounts and email.confirmation != "mail":
+            section.refuse(name, "it is missing", remedy)
+    if email.conceal_accounts and email.confirmation != "mail" and section.sound("confirmation"):
         why = "whoever can log in at once after the registration learns whether the account is new"
         remedy = 'Set email.confirmation = "mail"'
-        raise refusal("email.conceal_accounts", why, remedy)
+        section.refuse("conceal_accounts", why, remedy)
     return email
 
 
-def read_mail(section: Section, *, test_mode: bool) -> MailSettings:
-    """Read `[mail]`."""
+def read_mail(section: Section, folder: Path, *, test_mode: bool) -> MailSettings:
+    """Read `[mail]`; the file of the password is relative to `folder`."""
     standard = MailSettings()
+    env, file = section.secret("smtp_password", folder)
     mail = MailSettings(
         sender=cast("MailSender", section.choice("sender", ("none", "console", "smtp"))),
         from_address=section.optional_text("from_address") or "",
@@ -118,56 +119,59 @@ def read_mail(section: Section, *, test_mode: bool) -> MailSettings:
         smtp_port=section.integer("smtp_port", standard.smtp_port, low=1, high=65535),
         smtp_tls=cast("SmtpTls", section.choice("smtp_tls", ("starttls", "tls", "none"))),
         smtp_user=section.optional_text("smtp_user") or "",
-        smtp_password_env=section.optional_text("smtp_password_env") or "",
+        smtp_password_env=env,
+        smtp_password_file=file,
     )
-    section.finish()
     if mail.sender == "console" and not test_mode:
         remedy = "Use it with server.test_mode = true only: it prints tokens"
-        raise refusal("mail.sender", 'it is "console"', remedy)
+        section.refuse("sender", 'it is "console"', remedy)
     if mail.sender == "smtp" and not mail.from_address:
-        raise refusal("mail.from_address", "it is missing", "Give the address that mail comes from")
-    if mail.smtp_tls == "none" and mail.smtp_host not in {"localhost", "127.0.0.1", "::1"}:
+        section.refuse("from_address", "it is missing", "Give the address that mail comes from")
+    near = mail.smtp_host in {"localhost", "127.0.0.1", "::1"} or not section.sound("smtp_host")
+    if mail.smtp_tls == "none" and not near:
         why = "tokens and the password would travel in clear text"
-        raise refusal("mail.smtp_tls", why, 'Use "starttls" or "tls"')
+        section.refuse("smtp_tls", why, 'Use "starttls" or "tls"')
+    if bool(mail.smtp_user) != bool(env or file) and section.sound(
+        "smtp_user", "smtp_password_env", "smtp_password_file"
+    ):
+        remedy = "Give smtp_user, and one of smtp_password_env and smtp_password_file"
+        section.refuse("smtp_user", "a name needs a password and a password a name", remedy)
     return mail
 
 
 def read_issuers(section: Section, folder: Path) -> tuple[TokenIssuer, ...]:
-    """Read `[issuers.<name>]`, one for each issuer of custom tokens."""
+    """Read `[issuers.<name>]`, one for each issuer of custom tokens; key files are relative to `folder`."""
     issuers: list[TokenIssuer] = []
     for each in section.subsections():
-        fields = Section(f"{each.name}.fields", each.table("fields"))
+        fields = each.section("fields")
         claims = tuple((claim, fields.text(claim)) for claim in fields.names())
-        file = each.optional_text("key_file")
         issuer = TokenIssuer(
             name=each.name,
             issuer=each.text("issuer"),
             audience=each.texts("audience"),
             algorithm=cast("Algorithm", each.choice("algorithm", ("ES256", "RS256", "HS256"))),
             key_env=each.optional_text("key_env") or "",
-            key_file=None if file is None else folder / file,
+            key_file=each.path("key_file", folder),
             jwks_url=each.optional_text("jwks_url") or "",
             fields=claims,
         )
         each.finish()
-        _check_issuer(issuer)
-        if any(other.issuer == issuer.issuer for other in issuers):
-            raise refusal(f"{each.name}.issuer", "it stands here twice", "Keep one of the two")
+        _check_issuer(each, issuer)
+        if issuer.issuer and any(other.issuer == issuer.issuer for other in issuers):
+            each.refuse("issuer", "it stands here twice", "Keep one of the two")
         issuers.append(issuer)
     return tuple(issuers)
 
 
 def read_hooks(section: Section) -> Hooks:
     """Read `[hooks]`."""
-    hooks = Hooks(
+    return Hooks(
         custom_login=section.optional_text("custom_login"),
         custom_data=section.optional_text("custom_data"),
         confirm=section.optional_text("confirm"),
         reset=section.optional_text("reset"),
         mail=section.optional_text("mail"),
     )
-    section.finish()
-    return hooks
 
 
 def read_functions(section: Section) -> Mapping[str, str]:
@@ -175,28 +179,41 @@ def read_functions(section: Section) -> Mapping[str, str]:
     return {name: section.text(name) for name in section.names()}
 
 
-def _check_issuer(issuer: TokenIssuer) -> None:
+def _check_issuer(section: Section, issuer: TokenIssuer) -> None:
     if not issuer.audience:
         remedy = (
             "Give the audience that the issuer writes for this app: tokens for others do not count"
         )
-        raise refusal(f"{issuer.name}.audience", "it is missing", remedy)
-    if sum(map(bool, (issuer.key_env, issuer.key_file, issuer.jwks_url))) != 1:
+        section.refuse("audience", "it is missing", remedy)
+    keys = sum(map(bool, (issuer.key_env, issuer.key_file, issuer.jwks_url)))
+    if keys != 1 and section.sound("key_env", "key_file", "jwks_url"):
         remedy = "Give exactly one of key_env, key_file and jwks_url"
-        raise refusal(issuer.name, "its key is not clear", remedy)
+        section.refuse(None, "its key is not clear", remedy)
     if issuer.jwks_url:
-        place = urlsplit(issuer.jwks_url)
-        loopback = place.hostname in {"127.0.0.1", "::1", "localhost"}
-        if place.scheme != "https" and not (place.scheme == "http" and loopback):
+        if not _is_safe(issuer.jwks_url):
             why = "whoever stands in between could put keys in"
-            raise refusal(f"{issuer.name}.jwks_url", why, "Use https")
+            section.refuse("jwks_url", why, "Use https")
         if issuer.algorithm == "HS256":
             why = "a shared secret is not published"
-            raise refusal(f"{issuer.name}.jwks_url", why, "Use key_env or key_file for HS256")
+            section.refuse("jwks_url", why, "Use key_env or key_file for HS256")
+
+
+def _is_safe(url: str) -> bool:
+    """Tell whether it is an https address, or one of this machine."""
+    try:
+        place = urlsplit(url)
+    except ValueError:
+        return False
+    loopback = place.hostname in {"127.0.0.1", "::1", "localhost"}
+    return place.scheme == "https" or (place.scheme == "http" and loopback)
 
 
 def _url(section: Section, name: str) -> str:
     url = section.optional_text(name) or ""
-    if url and not urlsplit(url).scheme:
-        raise refusal(f"{section.name}.{name}", f"it is {url!r}", "Give a whole URL")
+    try:
+        whole = not url or bool(urlsplit(url).scheme)
+    except ValueError:
+        whole = False
+    if not whole:
+        section.refuse(name, f"it is {url!r}", "Give a whole URL")
     return url
