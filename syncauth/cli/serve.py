@@ -12,24 +12,25 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
-import json
 import logging
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from json import dumps
 from pathlib import Path
 from typing import Final
 
 import click
 import uvicorn
 
+from syncauth.cli.serve_check import report
 from syncauth.errors import InvalidConfig, SyncAuthError
 from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.hub.socket import largest_frame
 from syncauth.server.routes.access_log import AccessLog
-from syncauth.server.settings.config import ServerConfig, read_config
+from syncauth.server.settings.config import ServerConfig, located, read_config
 
 SECONDS_TO_END: Final = 5
 """How long open sockets and requests may take to end after SIGTERM."""
@@ -50,8 +51,7 @@ Drain = Callable[[], Awaitable[None]]
     "--data",
     "data_dir",
     type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="The folder of the database and the signing key; made if missing.",
+    help="The folder of the database and the signing keys, required; made if missing.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
@@ -68,19 +68,34 @@ Drain = Callable[[], Awaitable[None]]
     "Its X-Forwarded headers are believed from the addresses in FORWARDED_ALLOW_IPS (127.0.0.1).",
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Serve nothing: try the configuration and all that it names, and tell every fault. "
+    "The data is not touched.",
+)
+@click.option("--json", is_flag=True, help="With --check: print one JSON document.")
 def serve(
+    *,
     config_path: Path,
-    data_dir: Path,
+    data_dir: Path | None,
     host: str,
     port: int,
-    behind_tls_proxy: bool,  # noqa: FBT001 - as above
+    behind_tls_proxy: bool,
     log_level: str,
+    check: bool,
+    json: bool,
 ) -> None:
     """Run the bundled server until SIGTERM or Ctrl-C.
 
     Prints one line of JSON, {"ready": true, "url": ...}, when it accepts connections. Exits with 2
     if the configuration cannot be used, and with 1 if the data or the port cannot.
     """
+    if check:
+        raise click.exceptions.Exit(report(config_path, json=json))
+    if data_dir is None:
+        message = "Missing option '--data'."
+        raise click.UsageError(message)
     logging.basicConfig(
         stream=sys.stderr,
         level=log_level.upper(),
@@ -92,12 +107,14 @@ def serve(
         # So that functions and hooks are found in modules beside the configuration file.
         sys.path.insert(0, str(config_path.resolve().parent))
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _listen(host, port) as door:
+        with _listen(host, port) as door, _lines_told(config_path):
             asyncio.run(_run(config, data_dir, door, behind_tls_proxy=behind_tls_proxy))
     except InvalidConfig as error:
-        _fail(error, 2)
+        # Its lines begin with a path where they come from the file, as editors expect.
+        own = str(error).startswith(f"{config_path}:")
+        _fail(f"{error}" if own else f"syncauth serve: {error}", 2)
     except (SyncAuthError, OSError) as error:
-        _fail(error, 1)
+        _fail(f"syncauth serve: {error}", 1)
 
 
 class _Server(uvicorn.Server):
@@ -111,7 +128,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            click.echo(json.dumps({"ready": True, "url": self._url}))
+            click.echo(dumps({"ready": True, "url": self._url}))
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -194,6 +211,15 @@ def _listen(host: str, port: int) -> socket.socket:
     return door
 
 
-def _fail(error: Exception, code: int) -> None:
-    click.echo(f"syncauth serve: {error}", err=True)
+@contextlib.contextmanager
+def _lines_told(config_path: Path) -> Iterator[None]:
+    """Add the lines to what is found out about settings after they were read."""
+    try:
+        yield
+    except InvalidConfig as error:
+        raise located(error, config_path) from error
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(text, err=True)
     raise click.exceptions.Exit(code)

@@ -19,11 +19,13 @@ from starlette.types import Lifespan
 from syncauth.errors import InvalidConfig
 from syncauth.interfaces import Clock, Randomness
 from syncauth.server.accounts.custom_data import Query, prepare_query
-from syncauth.server.accounts.issuer import Issuer, open_key
+from syncauth.server.accounts.issuer import Issuer
 from syncauth.server.accounts.passwords import Passwords
+from syncauth.server.accounts.signing_keys import SigningKeys, forget_spent_keys
 from syncauth.server.hub.driver import HubDriver
 from syncauth.server.hub.socket import SyncEndpoint
 from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
+from syncauth.server.routes.keys import keys_route
 from syncauth.server.services import Parts, open_services
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.sqlite import open_server_file
@@ -55,15 +57,22 @@ def create_app(
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
-        FileCorrupt, StorageError: the signing key or the file cannot be used; neither was changed.
+        FileCorrupt, StorageError: the signing keys or the file cannot be used; neither was changed.
     """
     with contextlib.ExitStack() as undo:
         added = load_extensions(config.functions, config.hooks, extensions)
-        issuer = Issuer(open_key(data_dir), config.app_id)
+        keys = SigningKeys(data_dir)
+        issuer = Issuer(keys, config.app_id)
         thread = StoreThread()
         undo.callback(thread.close)
         store, rows, query = thread.run_blocking(
             _open_stores, config, data_dir / DATABASE, thread, undo
+        )
+        now = clock.wall()
+        forget_spent_keys(
+            data_dir,
+            now=now,
+            alive=lambda opened: thread.run_blocking(store.lives_from_before, opened, now),
         )
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
@@ -94,7 +103,11 @@ def create_app(
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
         app = Starlette(
-            routes=[*AuthApi(config, services).routes(), endpoint.route()],
+            routes=[
+                *AuthApi(config, services).routes(),
+                endpoint.route(),
+                keys_route(keys, clock),
+            ],
             exception_handlers=dict(ERROR_HANDLERS),
             lifespan=_lifespan(undo.pop_all()),
         )
@@ -102,12 +115,14 @@ def create_app(
     return app
 
 
-def _open_stores(
-    config: ServerConfig, path: Path, thread: StoreThread, undo: contextlib.ExitStack
-) -> tuple[SqliteAccounts, SqliteRows, Query | None]:
-    """Open the file and both stores on its one connection; runs in the store thread."""
+def read_schema(config: ServerConfig) -> str:
+    """Return the SQL of the schema file.
+
+    Raises:
+        InvalidConfig: it cannot be read.
+    """
     try:
-        schema = config.schema.read_text(encoding="utf-8")
+        return config.schema.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(
             "the schema file cannot be read",
@@ -115,7 +130,13 @@ def _open_stores(
             why=str(error),
             remedy="Give the path of an SQL file in UTF-8",
         ) from error
-    connection = open_server_file(path, schema)
+
+
+def _open_stores(
+    config: ServerConfig, path: Path, thread: StoreThread, undo: contextlib.ExitStack
+) -> tuple[SqliteAccounts, SqliteRows, Query | None]:
+    """Open the file and both stores on its one connection; runs in the store thread."""
+    connection = open_server_file(path, read_schema(config))
     undo.callback(thread.run_blocking, connection.close)
     accounts = SqliteAccounts(connection)
     rows = SqliteRows(connection, config, accounts)

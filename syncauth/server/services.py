@@ -71,7 +71,7 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
     Raises:
         InvalidConfig: a key, secret or password that the settings name is not there.
     """
-    _check(config, extensions)
+    check_extensions(config, extensions)
     limits = config.limits
     # Apart, so that slow functions keep nobody from logging in.
     calls = Runner("functions", slots=limits.function_slots, seconds=limits.function_seconds)
@@ -161,8 +161,12 @@ def _logins(
     )
 
 
-def _check(config: ServerConfig, extensions: Extensions) -> None:
-    """Refuse settings that ask for what nobody does."""
+def check_extensions(config: ServerConfig, extensions: Extensions) -> None:
+    """Refuse settings that ask for what nobody does.
+
+    Raises:
+        InvalidConfig: a function or a sender of mail is missing.
+    """
     for setting, mode, function in (
         ("confirm", config.email.confirmation, extensions.confirm),
         ("reset", config.email.reset, extensions.reset),

@@ -27,6 +27,9 @@ DOORS = {
         "syncauth.adapters.oauth_identity",
         "syncauth.server.accounts.foreign_tokens",
         "syncauth.server.accounts.issuer",
+        "syncauth.server.accounts.key_file",
+        "syncauth.server.accounts.key_ring",
+        "syncauth.server.accounts.signing_keys",
     },
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent

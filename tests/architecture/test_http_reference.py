@@ -7,8 +7,9 @@ from pathlib import Path
 
 from starlette.routing import Route
 
-from syncauth.server.accounts.issuer import Issuer, open_key
+from syncauth.server.accounts.issuer import Issuer
 from syncauth.server.accounts.passwords import Passwords
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.routes.api import BASE, AuthApi
 from syncauth.server.services import Parts, open_services
@@ -35,7 +36,7 @@ def routes(folder: Path) -> list[Route]:
         Parts(
             store=SqliteAccounts(connection),
             thread=thread,
-            issuer=Issuer(open_key(folder), "app"),
+            issuer=Issuer(SigningKeys(folder), "app"),
             passwords=passwords,
             clock=clock,
             randomness=SystemRandomness(),
