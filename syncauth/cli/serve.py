@@ -27,10 +27,12 @@ import uvicorn
 from syncauth.cli.serve_check import report
 from syncauth.errors import InvalidConfig, SyncAuthError
 from syncauth.server.app import create_app
+from syncauth.server.checking import check_config
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.hub.socket import largest_frame
 from syncauth.server.routes.access_log import AccessLog
 from syncauth.server.settings.config import ServerConfig, located, read_config
+from syncauth.server.settings.faults import refusal_of
 
 SECONDS_TO_END: Final = 5
 """How long open sockets and requests may take to end after SIGTERM."""
@@ -107,7 +109,7 @@ def serve(
         # So that functions and hooks are found in modules beside the configuration file.
         sys.path.insert(0, str(config_path.resolve().parent))
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _listen(host, port) as door, _lines_told(config_path):
+        with _listen(host, port) as door, _all_told(config, config_path):
             asyncio.run(_run(config, data_dir, door, behind_tls_proxy=behind_tls_proxy))
     except InvalidConfig as error:
         # Its lines begin with a path where they come from the file, as editors expect.
@@ -212,12 +214,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _lines_told(config_path: Path) -> Iterator[None]:
-    """Add the lines to what is found out about settings after they were read."""
+def _all_told(config: ServerConfig, path: Path) -> Iterator[None]:
+    """Turn the first fault of what the settings name into all such faults, each with its line."""
     try:
         yield
     except InvalidConfig as error:
-        raise located(error, config_path) from error
+        faults = check_config(config).faults or error.faults
+        raise located(refusal_of(faults), path) from error
 
 
 def _fail(text: str, code: int) -> None:

@@ -76,4 +76,5 @@ def _template(name: str) -> str:
 
 
 def _refusal(option: str, why: str, remedy: str) -> InvalidConfig:
-    return InvalidConfig("nothing was written", setting=option, why=why, remedy=remedy)
+    what = f"nothing was written, because of {option}"
+    return InvalidConfig(what, setting=option, why=why, remedy=remedy)

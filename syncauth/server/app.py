@@ -68,12 +68,7 @@ def create_app(
         store, rows, query = thread.run_blocking(
             _open_stores, config, data_dir / DATABASE, thread, undo
         )
-        now = clock.wall()
-        forget_spent_keys(
-            data_dir,
-            now=now,
-            alive=lambda opened: thread.run_blocking(store.lives_from_before, opened, now),
-        )
+        thread.run_blocking(_forget_spent_keys, data_dir, store, clock.wall())
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
         driver = HubDriver(
@@ -102,17 +97,19 @@ def create_app(
         )
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
+        routes = [endpoint.route(), keys_route(keys, clock)]
         app = Starlette(
-            routes=[
-                *AuthApi(config, services).routes(),
-                endpoint.route(),
-                keys_route(keys, clock),
-            ],
+            routes=[*AuthApi(config, services).routes(), *routes],
             exception_handlers=dict(ERROR_HANDLERS),
             lifespan=_lifespan(undo.pop_all()),
         )
     app.state.drain = lambda: driver.drain(RETRY_AFTER, SECONDS_TO_DRAIN)
     return app
+
+
+def _forget_spent_keys(data_dir: Path, store: SqliteAccounts, now: float) -> None:
+    """Let go of signing keys of which no token lives; runs in the store thread."""
+    forget_spent_keys(data_dir, now=now, alive=lambda opened: store.lives_from_before(opened, now))
 
 
 def read_schema(config: ServerConfig) -> str:

@@ -163,7 +163,7 @@ def read_config(path: Path) -> ServerConfig:
         # ValueError: besides its own error tomllib lets out that of numbers with too many digits.
         deep = isinstance(error, RecursionError)
         why = "it is no TOML: " + ("it is nested too deeply" if deep else str(error))
-        line = None if deep else line_of_syntax(cast("ValueError", error))
+        line = None if deep else line_of_syntax(cast("ValueError", error), text)
         raise refusal_of([ConfigFault("", why, "Correct the file", line)], str(path)) from error
     try:
         return parse_config(document, folder=path.parent)

@@ -68,10 +68,12 @@ def line_of(setting: str, lines: Mapping[str, int]) -> int | None:
     return None
 
 
-def line_of_syntax(error: ValueError) -> int | None:
-    """Return the line that `tomllib` names in a refusal."""
+def line_of_syntax(error: ValueError, text: str) -> int | None:
+    """Return the line that `tomllib` names in a refusal of the text; the last one for its end."""
     told = _SYNTAX.search(str(error))
-    return int(told[1]) if told else None
+    if told is not None:
+        return int(told[1])
+    return text.rstrip().count("\n") + 1 if str(error).endswith("(at end of document)") else None
 
 
 def _after(pattern: re.Pattern[str], text: str, place: int) -> int:

@@ -137,11 +137,21 @@ def test_a_section_that_is_none_is_one_fault(folder: Path) -> None:
         ("[server]\n[server]\n", 2, "Cannot declare"),
         ("[server\n", 1, "Expected"),
         ("a = 1\na = 2\n", 2, "Cannot overwrite"),
-        ('a = "x', None, "Unterminated"),
+        ("a = 1\na = 2", 2, "Cannot overwrite"),
+        ('a = 1\n\nb = "x', 3, "Unterminated"),
         ("a = " + "[" * 5000 + "]" * 5000, None, "nested too deeply"),
         ("a = " + "1" * 5000, None, "4300 digits"),
     ],
-    ids=["no value", "twice", "open", "key twice", "unterminated", "deep", "long number"],
+    ids=[
+        "no value",
+        "twice",
+        "open",
+        "key twice",
+        "at the end",
+        "unterminated",
+        "deep",
+        "long number",
+    ],
 )
 def test_what_is_no_toml_is_told_with_its_line(
     folder: Path, text: str, line: int | None, why: str
