@@ -61,14 +61,12 @@ def create_app(
     """
     with contextlib.ExitStack() as undo:
         added = load_extensions(config.functions, config.hooks, extensions)
-        keys = SigningKeys(data_dir)
-        issuer = Issuer(keys, config.app_id)
+        issuer = Issuer(SigningKeys(data_dir), config.app_id)
         thread = StoreThread()
         undo.callback(thread.close)
         store, rows, query = thread.run_blocking(
-            _open_stores, config, data_dir / DATABASE, thread, undo
+            _open_stores, config, data_dir, clock.wall(), thread, undo
         )
-        thread.run_blocking(_forget_spent_keys, data_dir, store, clock.wall())
         passwords = Passwords(config.login.password_cost)
         undo.callback(passwords.close)
         driver = HubDriver(
@@ -97,19 +95,14 @@ def create_app(
         )
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
-        routes = [endpoint.route(), keys_route(keys, clock)]
+        routes = [*AuthApi(config, services).routes(), endpoint.route(), keys_route(issuer, clock)]
         app = Starlette(
-            routes=[*AuthApi(config, services).routes(), *routes],
+            routes=routes,
             exception_handlers=dict(ERROR_HANDLERS),
             lifespan=_lifespan(undo.pop_all()),
         )
     app.state.drain = lambda: driver.drain(RETRY_AFTER, SECONDS_TO_DRAIN)
     return app
-
-
-def _forget_spent_keys(data_dir: Path, store: SqliteAccounts, now: float) -> None:
-    """Let go of signing keys of which no token lives; runs in the store thread."""
-    forget_spent_keys(data_dir, now=now, alive=lambda opened: store.lives_from_before(opened, now))
 
 
 def read_schema(config: ServerConfig) -> str:
@@ -130,13 +123,23 @@ def read_schema(config: ServerConfig) -> str:
 
 
 def _open_stores(
-    config: ServerConfig, path: Path, thread: StoreThread, undo: contextlib.ExitStack
+    config: ServerConfig,
+    data_dir: Path,
+    now: float,
+    thread: StoreThread,
+    undo: contextlib.ExitStack,
 ) -> tuple[SqliteAccounts, SqliteRows, Query | None]:
-    """Open the file and both stores on its one connection; runs in the store thread."""
-    connection = open_server_file(path, read_schema(config))
+    """Open the file and both stores on its one connection; runs in the store thread.
+
+    Signing keys of which no session has a token any more are let go.
+    """
+    connection = open_server_file(data_dir / DATABASE, read_schema(config))
     undo.callback(thread.run_blocking, connection.close)
     accounts = SqliteAccounts(connection)
     rows = SqliteRows(connection, config, accounts)
+    forget_spent_keys(
+        data_dir, now=now, alive=lambda opened: accounts.lives_from_before(opened, now)
+    )
     sql = config.custom_data.query
     return accounts, rows, None if sql is None else prepare_query(connection, sql)
 

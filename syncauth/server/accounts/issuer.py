@@ -139,6 +139,10 @@ class Issuer:
             return TokenFault.EXPIRED
         return Claims(payload.sub, payload.baas_id, payload.exp)
 
+    def public_keys(self, now: float) -> list[dict[str, Any]]:
+        """Return the keys with which others verify access tokens, as JSON Web Keys (RFC 7517)."""
+        return self._keys.published(now)
+
     def _claims(
         self, session: SessionRecord, kind: str, now: float, expires_at: int
     ) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from syncauth.interfaces import Clock
-from syncauth.server.accounts.signing_keys import SigningKeys
+from syncauth.server.accounts.issuer import Issuer
 
 PATH: Final = "/.well-known/jwks.json"
 
@@ -22,12 +22,12 @@ SECONDS_TO_KEEP: Final = 300
 """For caches: the key that signs next is in the set long before, and a retired one longer than its tokens live."""
 
 
-def keys_route(keys: SigningKeys, clock: Clock) -> Route:
+def keys_route(issuer: Issuer, clock: Clock) -> Route:
     """Return the route; the keys are public, so that any caller may have them."""
 
     async def answer(_request: Request) -> Response:
         return Response(
-            msgspec.json.encode({"keys": keys.published(clock.wall())}),
+            msgspec.json.encode({"keys": issuer.public_keys(clock.wall())}),
             headers={"Cache-Control": f"public, max-age={SECONDS_TO_KEEP}"},
             media_type="application/jwk-set+json",
         )
