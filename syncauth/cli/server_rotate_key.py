@@ -8,6 +8,7 @@ to others. This module must never print a key.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import click
 
 from syncauth.cli.exits import reported
 from syncauth.cli.tables import as_json, pairs
+from syncauth.errors import StorageError
 from syncauth.server.accounts.signing_keys import Rotation, rotate_keys
 from syncauth.server.app import DATABASE
 from syncauth.server.clock import SystemClock
@@ -45,16 +47,34 @@ def rotate_key(*, data_dir: Path, revoke_old: bool, json: bool) -> None:
     """
     with reported("server rotate-key", json=json):
         now = SystemClock().wall()
-        with _opened(data_dir / DATABASE) as store:
-
-            def alive(opened: float) -> bool:
-                return store is not None and store.lives_from_before(opened, now)
-
-            done = rotate_keys(data_dir, now=now, alive=alive, revoke_old=revoke_old)
-            # After the keys: whoever logs in between the two logs in once more, and no session of before is left.
-            ended = store.revoke_all(now) if revoke_old and store is not None else 0
+        done, ended = (_revoke if revoke_old else _rotate)(data_dir, now)
     told = _told(done, ended)
     click.echo(as_json(told) if json else pairs(told.items()))
+
+
+def _rotate(data_dir: Path, now: float) -> tuple[Rotation, int]:
+    with _opened(data_dir / DATABASE) as store:
+
+        def alive(opened: float) -> bool:
+            return store is not None and store.lives_from_before(opened, now)
+
+        return rotate_keys(data_dir, now=now, alive=alive), 0
+
+
+def _revoke(data_dir: Path, now: float) -> tuple[Rotation, int]:
+    # The keys first, whatever state the server's file is in; then the sessions, so that open sockets are cut.
+    done = rotate_keys(data_dir, now=now, alive=lambda _opened: False, revoke_old=True)
+    path = data_dir / DATABASE
+    try:
+        with _opened(path) as store:
+            return done, 0 if store is None else store.revoke_all(now)
+    except StorageError as error:
+        raise StorageError(
+            "the keys are new and no old token counts, but open sockets stay open: their sessions were not ended",
+            path=str(path),
+            why=error.why,
+            remedy="Run the command again",
+        ) from error
 
 
 def _told(done: Rotation, ended: int) -> dict[str, Any]:
@@ -72,8 +92,9 @@ def _opened(path: Path) -> Iterator[AccountStore | None]:
     if not path.exists():
         yield None
         return
-    connection = open_server_file(path, "")
-    try:
-        yield SqliteAccounts(connection)
-    finally:
-        connection.close()
+    with contextlib.closing(open_server_file(path, "")) as connection:
+        try:
+            yield SqliteAccounts(connection)
+        except sqlite3.Error as error:
+            what = f"the server's file {path} cannot be used"
+            raise StorageError(what, path=str(path), why=str(error)) from error

@@ -51,9 +51,8 @@ def create_app(
 ) -> Starlette:
     """Open the server's file in `data_dir` and return the application, ready to be served once.
 
-    `extensions` are functions and hooks given in code; they win over those that `config` names.
-    Await `app.state.drain()` before the server closes its sockets, so that every device is told
-    to come back. The file is closed at the end of the application's lifespan.
+    `extensions` are functions and hooks given in code; they win over those that `config` names. Await
+    `app.state.drain()` before sockets are closed, so that devices are told to come back. The lifespan closes the file.
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -115,6 +117,22 @@ def test_what_cannot_be_rotated_is_told(tmp_path: Path) -> None:
     assert document["exit_code"] == 4
     assert document["error"]["type"] == "StorageError"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_stays_busy_is_told(start: Start, tmp_path: Path) -> None:
+    """In an emergency the keys are changed at once; the sessions that could not be ended are, the next time."""
+    server = start()
+    old = log_in_fixed(server)
+    with closing(sqlite3.connect(server.file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        busy = run("server", "rotate-key", "--data", tmp_path / "data", "--revoke-old")
+        other.execute("ROLLBACK")
+
+    assert busy.code == 4
+    assert "the keys are new" in busy.err
+    assert "Run the command again" in busy.err
+    wait_for(lambda: not is_access(server, old.access))
+    assert rotate(tmp_path, "--revoke-old").document["ended_sessions"] == 1
 
 
 @pytest.mark.parametrize("more", [(), ("--revoke-old",)])
