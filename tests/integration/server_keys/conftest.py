@@ -22,7 +22,9 @@ CREATE TABLE IF NOT EXISTS notes (
 );
 """
 BASE = "/api/client/v2.0"
-SEEN_WITHIN = 2.0
+SEEN_WITHIN = 15.0
+"""Seconds, on a machine that does much else; how soon a process looks is shown by the tests of `signing_keys`."""
+
 Start = Callable[[], Server]
 
 
@@ -66,10 +68,9 @@ def is_access(server: Server, token: str) -> bool:
     return httpx.get(f"{server.url}{BASE}/auth/profile", headers=header).status_code == 200
 
 
-def wait_for(condition: Callable[[], bool]) -> float:
-    """Wait until something holds; returns how many seconds that took."""
-    began = time.monotonic()
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + SEEN_WITHIN
     while not condition():
-        assert time.monotonic() - began < SEEN_WITHIN
+        assert time.monotonic() < end
         time.sleep(0.02)
-    return time.monotonic() - began
