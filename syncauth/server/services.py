@@ -22,7 +22,7 @@ from syncauth.server.accounts.pace import Pace
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.accounts.sessions import Revoked, Sessions
 from syncauth.server.settings.config import ServerConfig
-from syncauth.server.settings.faults import refusal
+from syncauth.server.settings.section import refusal
 from syncauth.server.stores.interface import AccountStore
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions

@@ -21,8 +21,8 @@ from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from syncauth.models import Secret
 from syncauth.server.accounts.jwks import PublishedKeys
 from syncauth.server.accounts.secret_sources import read_key
-from syncauth.server.settings.faults import refusal
 from syncauth.server.settings.login import TokenIssuer
+from syncauth.server.settings.section import refusal
 
 LONGEST_TOKEN: Final = 16_000
 LONGEST_SUBJECT: Final = 255

@@ -169,7 +169,8 @@ class Issuer:
 
         def named(told: GuestProtocol) -> ECKey:
             kid = told.headers().get("kid")
-            key = self._keys.key_of(kid, now=now, access=issubclass(shape, _AccessPayload))
+            # Whatever is no refresh token is short-lived: keys that were retired long ago sign none.
+            key = self._keys.key_of(kid, now=now, access=not issubclass(shape, _RefreshPayload))
             if key is None:
                 raise ValueError
             return key

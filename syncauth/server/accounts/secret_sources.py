@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from syncauth.models import Secret
-from syncauth.server.settings.faults import refusal
+from syncauth.server.settings.section import refusal
 
 LOGGER: Final = logging.getLogger("syncauth.server.accounts.secret_sources")
 

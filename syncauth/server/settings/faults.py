@@ -12,13 +12,6 @@ from collections.abc import Iterable
 from syncauth.errors import ConfigFault, InvalidConfig
 
 
-def refusal(setting: str, why: str, remedy: str) -> InvalidConfig:
-    """Return the error for a setting, named as the user writes it: `section.name`."""
-    return InvalidConfig(
-        f"the setting {setting} cannot be used", setting=setting, why=why, remedy=remedy
-    )
-
-
 def refusal_of(faults: Iterable[ConfigFault], path: str = "") -> InvalidConfig:
     """Return one error for all these faults, of which there is at least one, in the order of their lines.
 

@@ -12,11 +12,19 @@ import difflib
 from pathlib import Path
 from typing import Any, Final
 
+from syncauth.errors import InvalidConfig
 from syncauth.server.settings.faults import Faults
 
 _LONG: Final = 10**18
 _WORD: Final = 40
 """Characters; a longer text in the place of a word is not repeated."""
+
+
+def refusal(setting: str, why: str, remedy: str) -> InvalidConfig:
+    """Return the error for a setting, named as the user writes it: `section.name`."""
+    return InvalidConfig(
+        f"the setting {setting} cannot be used", setting=setting, why=why, remedy=remedy
+    )
 
 
 class Section:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncauth.models import Secret
-from syncauth.server.settings.faults import refusal
 from syncauth.server.settings.login import Hooks
+from syncauth.server.settings.section import refusal
 
 
 @dataclass(frozen=True, slots=True)

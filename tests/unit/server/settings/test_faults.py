@@ -8,7 +8,8 @@ import pytest
 
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.config import located, read_config
-from syncauth.server.settings.faults import Faults, refusal
+from syncauth.server.settings.faults import Faults
+from syncauth.server.settings.section import refusal
 
 MANY = """\
 [server]
