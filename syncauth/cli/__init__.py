@@ -2,7 +2,7 @@
 The command `syncauth`: what a person or an operator types.
 
 Commands read their options, start the parts and report; nothing of syncauth may import this
-package. `serve` is loaded when it is asked for, since it alone needs the extra `server`.
+package. What needs the extra `server` is loaded when it is asked for.
 """
 
 from __future__ import annotations
@@ -17,17 +17,23 @@ from syncauth.cli.people import login, logout
 from syncauth.cli.server_group import server
 from syncauth.cli.starting import init
 
-_SERVE: Final = "serve"
+_OF_SERVER: Final = {
+    "admin": "Look after a server: its users, sessions, admin keys and lifetimes.",
+    "serve": "Run the bundled server.",
+}
+"""The commands that need the extra `server`: each in a module of its name, and what it is for."""
 
 
 class _Commands(click.Group):
-    """The commands that are always there, and `serve`."""
+    """The commands that are always there, and those of the server."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), _SERVE])
+        return sorted([*super().list_commands(ctx), *_OF_SERVER])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _serve() if cmd_name == _SERVE else super().get_command(ctx, cmd_name)
+        return (
+            _of_server(cmd_name) if cmd_name in _OF_SERVER else super().get_command(ctx, cmd_name)
+        )
 
 
 @click.group(cls=_Commands)
@@ -40,25 +46,25 @@ for _command in (login, logout, users, status, history, doctor, init, server):
     main.add_command(_command)
 
 
-def _serve() -> click.Command:
+def _of_server(name: str) -> click.Command:
     try:
-        command = importlib.import_module("syncauth.cli.serve").serve
+        command = getattr(importlib.import_module(f"syncauth.cli.{name}"), name)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("syncauth"):
             raise
-        return _absent(error.name or "a library")
+        return _absent(name, error.name or "a library")
     if not isinstance(command, click.Command):
         raise TypeError
     return command
 
 
-def _absent(library: str) -> click.Command:
-    """Return what stands for `serve` where the libraries of the server are not installed."""
+def _absent(name: str, library: str) -> click.Command:
+    """Return what stands for a command where the libraries of the server are not installed."""
 
     @click.command(
-        _SERVE,
+        name,
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-        help="Run the bundled server; needs the extra `server`.",
+        help=f"{_OF_SERVER[name]} Needs the extra `server`.",
     )
     def absent() -> None:
         message = f"{library} is not installed; install syncauth with the extra `server`"

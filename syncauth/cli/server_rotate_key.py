@@ -19,10 +19,9 @@ from syncauth.cli.exits import reported
 from syncauth.cli.tables import as_json, pairs
 from syncauth.errors import StorageError
 from syncauth.server.accounts.signing_keys import Rotation, rotate_keys
-from syncauth.server.app import DATABASE
 from syncauth.server.clock import SystemClock
 from syncauth.server.stores.interface import AccountStore
-from syncauth.server.stores.sqlite import open_server_file
+from syncauth.server.stores.sqlite import DATABASE, open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 
 

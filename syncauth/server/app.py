@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
 from syncauth.errors import InvalidConfig
@@ -24,17 +25,16 @@ from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.accounts.signing_keys import SigningKeys, forget_spent_keys
 from syncauth.server.hub.driver import HubDriver
 from syncauth.server.hub.socket import SyncEndpoint
+from syncauth.server.routes.admin import AdminApi
 from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
 from syncauth.server.routes.keys import keys_route
-from syncauth.server.services import Parts, open_services
+from syncauth.server.services import Parts, Services, open_services
 from syncauth.server.settings.config import ServerConfig
-from syncauth.server.stores.sqlite import open_server_file
+from syncauth.server.stores.sqlite import DATABASE, open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions, load_extensions
-
-DATABASE: Final = "server.db"
 
 RETRY_AFTER: Final = 1.0
 """Seconds after which devices may come back when the server ends; each adds its own jitter."""
@@ -94,7 +94,7 @@ def create_app(
         )
         undo.callback(services.close)
         endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver)
-        routes = [*AuthApi(config, services).routes(), endpoint.route(), keys_route(issuer, clock)]
+        routes = [*_http_routes(config, services), endpoint.route(), keys_route(issuer, clock)]
         app = Starlette(
             routes=routes,
             exception_handlers=dict(ERROR_HANDLERS),
@@ -102,6 +102,13 @@ def create_app(
         )
     app.state.drain = lambda: driver.drain(RETRY_AFTER, SECONDS_TO_DRAIN)
     return app
+
+
+def _http_routes(config: ServerConfig, services: Services) -> list[BaseRoute]:
+    return [
+        *AuthApi(config, services).routes(),
+        *AdminApi(config, services.admin).routes(),
+    ]
 
 
 def read_schema(config: ServerConfig) -> str:

@@ -16,18 +16,29 @@ from syncauth.server.accounts.custom_data import CustomData, Query
 from syncauth.server.accounts.emails import Emails
 from syncauth.server.accounts.foreign_tokens import ForeignTokens
 from syncauth.server.accounts.issuer import Issuer
+from syncauth.server.accounts.lifetimes import LiveLifetimes
 from syncauth.server.accounts.logins import Logins
 from syncauth.server.accounts.mail import Post, open_sender
 from syncauth.server.accounts.pace import Pace
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.accounts.sessions import Revoked, Sessions
+from syncauth.server.admin.deeds import Deeds
+from syncauth.server.admin.keys import AdminKeys
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.settings.section import refusal
-from syncauth.server.stores.interface import AccountStore
+from syncauth.server.stores.admin_interface import AdminStore
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions
 from syncauth.server.team.functions import Functions
 from syncauth.server.team.runner import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """What the routes of administrators call."""
+
+    keys: AdminKeys
+    deeds: Deeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Services:
     logins: Logins
     api_keys: ApiKeys
     functions: Functions
+    admin: Admin
     clock: Clock
     _runners: tuple[Runner, Runner]
     _post: Post
@@ -55,7 +67,7 @@ class Services:
 class Parts:
     """What the application has opened; all calls to `store` and `query` are made in `thread`."""
 
-    store: AccountStore
+    store: AdminStore
     thread: StoreThread
     issuer: Issuer
     passwords: Passwords
@@ -78,7 +90,8 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
     hooks = Runner("hooks", slots=limits.function_slots, seconds=limits.function_seconds)
     post = Post(open_sender(config.mail, extensions.mail))
     pace = Pace(limits, parts.clock)
-    sessions = _sessions(config, extensions, parts, pace, hooks)
+    lifetimes = LiveLifetimes(config, store=parts.store, thread=parts.thread, clock=parts.clock)
+    sessions = _sessions(config, extensions, parts, pace, hooks, lifetimes)
     emails = Emails(
         config,
         store=parts.store,
@@ -92,18 +105,10 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
         clock=parts.clock,
         randomness=parts.randomness,
     )
+    accounts = _accounts(config, parts, sessions, emails, pace)
     return Services(
         sessions=sessions,
-        accounts=Accounts(
-            config,
-            store=parts.store,
-            thread=parts.thread,
-            sessions=sessions,
-            emails=emails,
-            passwords=parts.passwords,
-            pace=pace,
-            clock=parts.clock,
-        ),
+        accounts=accounts,
         emails=emails,
         logins=_logins(config, extensions, parts, sessions, pace, hooks),
         api_keys=ApiKeys(
@@ -115,14 +120,57 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
             randomness=parts.randomness,
         ),
         functions=Functions(extensions.functions, limits, calls),
+        admin=_admin(parts, sessions, accounts, lifetimes, pace),
         clock=parts.clock,
         _runners=(calls, hooks),
         _post=post,
     )
 
 
+def _accounts(
+    config: ServerConfig, parts: Parts, sessions: Sessions, emails: Emails, pace: Pace
+) -> Accounts:
+    return Accounts(
+        config,
+        store=parts.store,
+        thread=parts.thread,
+        sessions=sessions,
+        emails=emails,
+        passwords=parts.passwords,
+        pace=pace,
+        clock=parts.clock,
+    )
+
+
+def _admin(
+    parts: Parts, sessions: Sessions, accounts: Accounts, lifetimes: LiveLifetimes, pace: Pace
+) -> Admin:
+    keys = AdminKeys(
+        store=parts.store,
+        thread=parts.thread,
+        issuer=parts.issuer,
+        pace=pace,
+        clock=parts.clock,
+    )
+    deeds = Deeds(
+        store=parts.store,
+        thread=parts.thread,
+        sessions=sessions,
+        accounts=accounts,
+        lifetimes=lifetimes,
+        issuer=parts.issuer,
+        clock=parts.clock,
+    )
+    return Admin(keys, deeds)
+
+
 def _sessions(
-    config: ServerConfig, extensions: Extensions, parts: Parts, pace: Pace, hooks: Runner
+    config: ServerConfig,
+    extensions: Extensions,
+    parts: Parts,
+    pace: Pace,
+    hooks: Runner,
+    lifetimes: LiveLifetimes,
 ) -> Sessions:
     custom_data = CustomData(
         function=extensions.custom_data, query=parts.query, runner=hooks, thread=parts.thread
@@ -137,6 +185,7 @@ def _sessions(
         pace=pace,
         on_revoked=parts.on_revoked,
         custom_data=custom_data,
+        lifetimes=lifetimes,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -15,39 +16,41 @@ PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
 CONTEXT = click.Context(main)
 
 
-def found(group: click.Group, context: click.Context) -> dict[str, click.Command]:
-    """Return all commands, those of groups by their whole names."""
-    commands = {}
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
+COMMANDS = main.list_commands(CONTEXT)
+
+
+def leaves(group: click.Group, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Return every command that does something, with its whole name."""
+    for part in group.list_commands(CONTEXT):
+        command = group.get_command(CONTEXT, part)
         assert command is not None
         if isinstance(command, click.Group):
-            inner = found(command, click.Context(command, parent=context))
-            commands |= {f"{name} {each}": inner[each] for each in inner}
+            yield from leaves(command, f"{name}{part} ")
         else:
-            commands[name] = command
-    return commands
+            yield f"{name}{part}", command
 
 
-COMMANDS = found(main, CONTEXT)
+LEAVES = dict(leaves(main))
 
 
 def section(command: str) -> str:
     """Return what the page says of a command."""
-    return PAGE.partition(f"\n## `syncauth {command}`\n")[2].partition("\n## ")[0]
+    _, _, text = PAGE.partition(f"# `syncauth {command}`\n")
+    return re.split(r"^##+ ", text, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def test_commands_are_those_of_the_page() -> None:
-    """Every command has a section, and every section a command."""
-    told = re.findall(r"^## `syncauth (\w[\w -]*)`$", PAGE, re.MULTILINE)
+    """Every command has a section, and every section a command; those of a group have theirs below it."""
+    assert sorted(re.findall(r"^## `syncauth (\w+)`$", PAGE, re.MULTILINE)) == COMMANDS
+    below = re.findall(r"^### `syncauth ([\w -]+)`$", PAGE, re.MULTILINE)
+    assert sorted(below) == sorted(set(LEAVES) - set(COMMANDS))
 
-    assert sorted(told) == sorted(COMMANDS)
 
-
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", LEAVES)
 def test_options_are_those_of_the_page(name: str) -> None:
     """The table of a command has all of its options in their order, with the variables that give them."""
-    options = [each for each in COMMANDS[name].params if isinstance(each, click.Option)]
+    command = LEAVES[name]
+    options = [each for each in command.params if isinstance(each, click.Option)]
 
     told = re.findall(r"^\| `(--[\w-]+)` \| (.*) \|$", section(name), re.MULTILINE)
 

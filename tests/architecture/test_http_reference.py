@@ -1,18 +1,21 @@
-"""The page of the HTTP API lists exactly the endpoints that there are, each with a test that calls it."""
+"""The pages of the HTTP APIs list exactly the endpoints that there are, each with a test that calls it."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
 from starlette.routing import Route
 
 from syncauth.server.accounts.issuer import Issuer
 from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.clock import SystemClock, SystemRandomness
+from syncauth.server.routes.admin import BASE as ADMIN_BASE, AdminApi
 from syncauth.server.routes.api import BASE, AuthApi
 from syncauth.server.services import Parts, open_services
+from syncauth.server.settings.admin import AdminSettings
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
@@ -20,14 +23,18 @@ from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions
 from tests.support.source import ROOT
 
-PAGE = (ROOT / "docs" / "reference" / "app-services-api.md").read_text("utf-8")
+REFERENCE = ROOT / "docs" / "reference"
+PAGE = (REFERENCE / "app-services-api.md").read_text("utf-8")
+ADMIN_PAGE = (REFERENCE / "admin-api.md").read_text("utf-8")
 TESTS = ROOT / "tests" / "integration" / "auth_api"
+ADMIN_TESTS = ROOT / "tests" / "integration" / "admin"
 LINE = re.compile(r"^\| `(\w+) ([^`]+)` \|.*\| `(\w+\.py)` \|$", re.MULTILINE)
 
 
 def routes(folder: Path) -> list[Route]:
-    """Return the routes of a server with the standard settings."""
-    config = ServerConfig("app", folder / "schema.sql", test_mode=True)
+    """Return the routes of a server with the standard settings, and those for administrators."""
+    admin = AdminSettings(enabled=True)
+    config = ServerConfig("app", folder / "schema.sql", test_mode=True, admin=admin)
     thread, passwords, clock = StoreThread(), Passwords("low"), SystemClock()
     connection = open_server_file(folder / "server.db", "")
     services = open_services(
@@ -43,7 +50,8 @@ def routes(folder: Path) -> list[Route]:
             on_revoked=lambda _ended: None,
         ),
     )
-    found = [route for route in AuthApi(config, services).routes() if isinstance(route, Route)]
+    both = [*AuthApi(config, services).routes(), *AdminApi(config, services.admin).routes()]
+    found = [route for route in both if isinstance(route, Route)]
     services.close()
     thread.close()
     passwords.close()
@@ -53,12 +61,7 @@ def routes(folder: Path) -> list[Route]:
 
 def test_every_endpoint_is_listed(tmp_path: Path) -> None:
     """No route is without a line, and no line without a route."""
-    there = {
-        (method, route.path.removeprefix(BASE))
-        for route in routes(tmp_path)
-        for method in (route.methods or set()) - {"HEAD"}
-        if route.path.startswith(BASE)
-    }
+    there = endpoints(tmp_path, BASE)
     listed = {
         (
             method,
@@ -70,10 +73,31 @@ def test_every_endpoint_is_listed(tmp_path: Path) -> None:
     assert listed == there
 
 
-def test_the_named_test_speaks_of_the_endpoint() -> None:
+def endpoints(folder: Path, base: str) -> set[tuple[str, str]]:
+    """Return method and path of every route under a base."""
+    return {
+        (method, route.path.removeprefix(base))
+        for route in routes(folder)
+        for method in (route.methods or set()) - {"HEAD"}
+        if route.path.startswith(base)
+    }
+
+
+def test_every_endpoint_for_administrators_is_listed(tmp_path: Path) -> None:
+    """The same of the page of the admin API."""
+    app = "/groups/{group_id}/apps/{app_id}"
+    listed = {(method, path.replace("{app}", app)) for method, path, _ in LINE.findall(ADMIN_PAGE)}
+
+    assert listed == endpoints(tmp_path, ADMIN_BASE)
+
+
+@pytest.mark.parametrize(
+    ("page", "tests"), [(PAGE, TESTS), (ADMIN_PAGE, ADMIN_TESTS)], ids=["clients", "administrators"]
+)
+def test_the_named_test_speaks_of_the_endpoint(page: str, tests: Path) -> None:
     """The file that a line names is there, and calls what the path ends with, itself or by the fixture."""
-    fixture = (TESTS / "conftest.py").read_text("utf-8")
-    for _, path, name in LINE.findall(PAGE):
-        text = (TESTS / name).read_text("utf-8") + fixture
+    fixture = (tests / "conftest.py").read_text("utf-8")
+    for _, path, name in LINE.findall(page):
+        text = (tests / name).read_text("utf-8") + fixture
         word = path.replace("/login", "").rpartition("/")[2]
         assert word in text or word.startswith("{"), path

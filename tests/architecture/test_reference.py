@@ -16,7 +16,7 @@ import syncauth
 from syncauth import errors, events, models
 from syncauth.config import AppConfig
 from syncauth.sansio import messages, sync_errors
-from syncauth.server.settings import config, login
+from syncauth.server.settings import admin, config, login
 from tests.support.source import ROOT, package_files, shown
 
 API = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
@@ -37,6 +37,7 @@ SECTIONS = (
     config.CustomDataSettings,
     login.EmailSettings,
     login.MailSettings,
+    admin.AdminSettings,
 )
 WITHOUT_DEFAULT = {"read": "the user's own partition", "write": "the user's own partition"}
 

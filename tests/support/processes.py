@@ -27,15 +27,18 @@ class JsonProcess:
         *arguments: str,
         under: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
+        log: Path | None = None,
     ) -> None:
-        self._process = subprocess.Popen(
-            [*under, sys.executable, "-m", *arguments],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
+        with contextlib.nullcontext() if log is None else log.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [*under, sys.executable, "-m", *arguments],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                cwd=ROOT,
+            )
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.told: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -61,14 +61,31 @@ class Accounts:
 
         Addresses are compared as they are written, as App Services does.
         """
+        if fault := self._fault(email, password):
+            return fault
+        if slowed := self._pace.registration(address):
+            return slowed
+        made = await self._make(
+            email, password, confirmed=self._config.email.confirmation == "automatic"
+        )
+        if isinstance(made, Denied):
+            concealed = made is answers.NAME_IN_USE and self._config.email.conceal_accounts
+            return None if concealed else made
+        return await self._emails.begin(email, made)
+
+    async def create(self, email: str, password: Secret) -> str | Denied:
+        """Make an account for an administrator, without pace and confirmation; returns its user's id."""
+        return self._fault(email, password) or await self._make(email, password, confirmed=True)
+
+    def _fault(self, email: str, password: Secret) -> Denied | None:
+        """Return why no account can be made of these."""
         if not self._config.login.email_password:
             return answers.provider_off(EMAIL_PASSWORD)
         if not 0 < len(email) <= LONGEST_EMAIL or not email.isprintable():
             return answers.bad_request(f"email must have 1 to {LONGEST_EMAIL} printable characters")
-        if fault := password_fault(password):
-            return fault
-        if slowed := self._pace.registration(address):
-            return slowed
+        return password_fault(password)
+
+    async def _make(self, email: str, password: Secret, *, confirmed: bool) -> str | Denied:
         try:
             password_hash = await self._passwords.hash(password)
         except ServerBusy as busy:
@@ -80,11 +97,10 @@ class Accounts:
             provider_id=email,
             password_hash=password_hash,
             data={"email": email},
-            confirmed=self._config.email.confirmation == "automatic",
+            confirmed=confirmed,
         )
-        if await self._thread.run(self._store.add_user, user, self._clock.wall()):
-            return await self._emails.begin(email, user.user_id)
-        return None if self._config.email.conceal_accounts else answers.NAME_IN_USE
+        added = await self._thread.run(self._store.add_user, user, self._clock.wall())
+        return user.user_id if added else answers.NAME_IN_USE
 
     async def log_in_with_password(
         self, email: str, password: Secret, options: ClientOptions
@@ -110,7 +126,7 @@ class Accounts:
                 "", record.identity_id, EMAIL_PASSWORD, email, None, {"email": email}
             )
             return await self._sessions.link(options.link, identity, single=True)
-        life = self._config.lifetimes.refresh_seconds
+        life = await self._sessions.refresh_life()
         return await self._sessions.open(record, EMAIL_PASSWORD, life, options)
 
     async def log_in_anonymously(self, options: ClientOptions) -> LoggedIn | Denied:

@@ -55,12 +55,24 @@ class Claims:
     custom_data: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """All that an access token of ours says; `issued_at` in wall-clock seconds."""
+
+    claims: Claims
+    issued_at: int
+    device_id: str
+    domain_id: str
+
+
 class _AccessPayload(msgspec.Struct, frozen=True):
     typ: Literal["access"]
     sub: str
     iss: str
     exp: int
     baas_domain_id: str
+    iat: int = 0
+    baas_device_id: str = ""
     user_data: dict[str, Any] | None = None
 
 
@@ -72,7 +84,14 @@ class _RefreshPayload(msgspec.Struct, frozen=True):
     baas_domain_id: str
 
 
-_P = TypeVar("_P", _AccessPayload, _RefreshPayload)
+class _AdminPayload(msgspec.Struct, frozen=True):
+    typ: Literal["admin"]
+    sub: str
+    exp: int
+    baas_domain_id: str
+
+
+_P = TypeVar("_P", _AccessPayload, _RefreshPayload, _AdminPayload)
 
 
 def domain_id(app_id: str) -> str:
@@ -142,6 +161,31 @@ class Issuer:
     def public_keys(self, now: float) -> list[dict[str, Any]]:
         """Return the keys with which others verify access tokens, as JSON Web Keys (RFC 7517)."""
         return self._keys.published(now)
+
+    def read_access(self, token: Secret, now: float) -> AccessToken | None:
+        """Check signature, app and type of an access token, and tell what it says, ended or not."""
+        payload = self._verified(token, _AccessPayload, now)
+        if payload is None:
+            return None
+        claims = Claims(payload.sub, payload.iss, payload.exp, payload.user_data)
+        return AccessToken(claims, payload.iat, payload.baas_device_id, payload.baas_domain_id)
+
+    def admin_token(self, key_id: str, *, now: float, life: float) -> Issued:
+        """Sign what an admin key is exchanged for; it opens no session and is no user's."""
+        expires_at = math.ceil(now + life)
+        claims = {
+            "sub": key_id,
+            "iat": math.floor(now),
+            "exp": expires_at,
+            "typ": "admin",
+            "baas_domain_id": self._domain,
+        }
+        return self._sign(claims, now, expires_at)
+
+    def verify_admin(self, token: Secret, now: float) -> str | None:
+        """Return the id of the admin key whose token this is, while it lives; the key is not looked at."""
+        payload = self._verified(token, _AdminPayload, now)
+        return None if payload is None or payload.exp <= now else payload.sub
 
     def _claims(
         self, session: SessionRecord, kind: str, now: float, expires_at: int

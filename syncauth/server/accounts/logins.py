@@ -73,7 +73,7 @@ class Logins:
         if options.link is not None:
             own = record.user_id == options.link.user_id
             return await self._sessions.linked(options.link) if own else answers.IDENTITY_TAKEN
-        life = self._config.lifetimes.refresh_seconds
+        life = await self._sessions.refresh_life()
         return await self._sessions.open(record, API_KEY, life, options)
 
     async def log_in_with_token(self, token: Secret, options: ClientOptions) -> LoggedIn | Denied:
@@ -130,5 +130,5 @@ class Logins:
         if not self._sessions.admits(options):
             return answers.ROTATION_REQUIRED
         record = await self._thread.run(self._store.admit, user, self._clock.wall())
-        life = self._config.lifetimes.refresh_seconds
+        life = await self._sessions.refresh_life()
         return await self._sessions.open(record, provider, life, options)

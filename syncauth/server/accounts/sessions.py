@@ -8,6 +8,7 @@ let a token into a text, and never trusts a user id that did not come out of a v
 
 from __future__ import annotations
 
+import asyncio
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +19,12 @@ from syncauth.models import ANONYMOUS_DEVICE, Secret
 from syncauth.server.accounts import answers
 from syncauth.server.accounts.answers import Denied, LoggedIn, Refreshed
 from syncauth.server.accounts.custom_data import CustomData
+from syncauth.server.accounts.endings import Endings
 from syncauth.server.accounts.issuer import Claims, Issued, Issuer, TokenFault, token_hash
+from syncauth.server.accounts.lifetimes import LiveLifetimes
 from syncauth.server.accounts.pace import Pace
 from syncauth.server.settings.config import DAY, ServerConfig
+from syncauth.server.stores.admin_interface import Lifetime
 from syncauth.server.stores.interface import (
     AccountStore,
     LinkOutcome,
@@ -67,6 +71,7 @@ class Sessions:
         pace: Pace,
         on_revoked: Revoked,
         custom_data: CustomData,
+        lifetimes: LiveLifetimes,
     ) -> None:
         """Take the parts; all calls to `store` are made in `thread`."""
         self._config = config
@@ -78,6 +83,8 @@ class Sessions:
         self._pace = pace
         self._on_revoked = on_revoked
         self._custom_data = custom_data
+        self._lifetimes = lifetimes
+        self._endings = Endings()
 
     async def refresh(
         self, token: Secret, refresh_id: str | None, address: str
@@ -109,7 +116,7 @@ class Sessions:
             )
         )
         if outcome is RotationOutcome.REUSED:
-            self._on_revoked([session.session_id])
+            self.ended([session.session_id])
             return answers.session_ended("reuse_detected")
         if outcome is RotationOutcome.ENDED:
             return answers.session_ended(await self._end_reason(session.session_id, now))
@@ -123,7 +130,7 @@ class Sessions:
         now = self._clock.wall()
         if not await self._thread.run(self._store.revoke_session, claims.session_id, now):
             return answers.NO_SUCH_SESSION
-        self._on_revoked([claims.session_id])
+        self.ended([claims.session_id])
         return None
 
     async def check_access(self, token: Secret) -> Claims | Denied:
@@ -159,8 +166,17 @@ class Sessions:
         return status is SessionStatus.ACTIVE
 
     def ended(self, session_ids: Sequence[str]) -> None:
-        """Tell the open sockets which sessions have been ended."""
+        """Tell the open sockets and streams which sessions have been ended."""
         self._on_revoked(session_ids)
+        self._endings.tell(session_ids)
+
+    def ending_of(self, session_id: str) -> asyncio.Future[None]:
+        """Return a future that is done as soon as this process ends the session; cancel it at last."""
+        return self._endings.of(session_id)
+
+    async def refresh_life(self) -> int:
+        """Return the life of a session that is opened now, in seconds; anonymous users have their own."""
+        return await self._lifetimes.seconds(Lifetime.REFRESH)
 
     async def link(
         self, claims: Claims, identity: NewUser, *, single: bool = False
@@ -248,8 +264,8 @@ class Sessions:
         found = await self._custom_data.of(session.user_id, session.custom_data)
         if isinstance(found, Denied):
             return found
+        life = await self._lifetimes.seconds(Lifetime.ACCESS)
         now = self._clock.wall()
-        life = self._config.lifetimes.access_seconds
         access = self._issuer.access_token(replace(session, custom_data=found), now=now, life=life)
         return access, max(0, int((access.expires_at - now) * 1000))
 

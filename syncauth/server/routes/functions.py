@@ -93,14 +93,16 @@ class FunctionRoutes:
     ) -> AsyncIterator[bytes]:
         """Write what comes as events, and look at the session before each and while nothing comes."""
         coming: asyncio.Future[bytes | Denied] | None = None
+        ending = self._sessions.ending_of(claims.session_id)
         try:
             while True:
                 coming = coming or asyncio.ensure_future(anext(results))
-                await asyncio.wait({coming}, timeout=LOOK_EVERY)
+                either: set[asyncio.Future[Any]] = {coming, ending}
+                await asyncio.wait(either, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
                 if self._clock.wall() >= claims.expires_at:
                     yield _error_event(ACCESS_EXPIRED)
                     return
-                if not await self._sessions.is_active(claims.session_id):
+                if ending.done() or not await self._sessions.is_active(claims.session_id):
                     yield _error_event(session_ended("revoked"))
                     return
                 if not coming.done():
@@ -115,6 +117,7 @@ class FunctionRoutes:
                     return
                 yield b"data: " + result.replace(b"%", b"%25") + b"\n\n"
         finally:
+            ending.cancel()
             if coming is not None and not coming.done():
                 coming.cancel()
                 with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):

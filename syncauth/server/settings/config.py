@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
 from syncauth.errors import ConfigFault, InvalidConfig
+from syncauth.server.settings.admin import AdminSettings, read_admin
 from syncauth.server.settings.faults import Faults, refusal_of
 from syncauth.server.settings.lines import line_of, line_of_syntax, lines_of
 from syncauth.server.settings.login import (
@@ -45,7 +46,10 @@ PartitionMode = Literal["user", "column"]
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Lives of tokens in seconds; a refresh token's is counted from login."""
+    """Lives of tokens in seconds; a refresh token's is counted from login.
+
+    An administrator can change the first two while the server runs (`accounts.lifetimes`).
+    """
 
     access_seconds: int = 30 * MINUTE
     refresh_seconds: int = 60 * DAY
@@ -144,6 +148,7 @@ class ServerConfig:
     hooks: Hooks = field(default_factory=Hooks)
     functions: Mapping[str, str] = field(default_factory=dict)
     custom_data: CustomDataSettings = CustomDataSettings()
+    admin: AdminSettings = field(default_factory=AdminSettings)
 
 
 T = TypeVar("T")
@@ -227,6 +232,7 @@ def parse_config(document: dict[str, Any], *, folder: Path) -> ServerConfig:
         hooks=part("hooks", read_hooks),
         functions=part("functions", read_functions),
         custom_data=part("custom_data", _custom_data),
+        admin=part("admin", read_admin),
     )
     whole.finish()
     faults.check()
@@ -255,16 +261,26 @@ def _schema(server: Section, folder: Path) -> Path:
     return schema
 
 
+def access_range(*, test_mode: bool) -> tuple[int, int]:
+    """Return the shortest and the longest life of access tokens, in seconds."""
+    return (SHORTEST_ACCESS if test_mode else MINUTE), DAY
+
+
+def refresh_range(*, test_mode: bool) -> tuple[int, int]:
+    """Return the shortest and the longest life of refresh tokens, in seconds."""
+    return (SHORTEST_ACCESS if test_mode else 30 * MINUTE), YEARS_5
+
+
 def _lifetimes(section: Section, *, test_mode: bool) -> Lifetimes:
-    shortest_access = SHORTEST_ACCESS if test_mode else MINUTE
-    shortest_refresh = SHORTEST_ACCESS if test_mode else 30 * MINUTE
+    shortest_access, longest_access = access_range(test_mode=test_mode)
+    shortest_refresh, longest_refresh = refresh_range(test_mode=test_mode)
     standard = Lifetimes()
     return Lifetimes(
         access_seconds=section.integer(
-            "access_seconds", standard.access_seconds, low=shortest_access, high=DAY
+            "access_seconds", standard.access_seconds, low=shortest_access, high=longest_access
         ),
         refresh_seconds=section.integer(
-            "refresh_seconds", standard.refresh_seconds, low=shortest_refresh, high=YEARS_5
+            "refresh_seconds", standard.refresh_seconds, low=shortest_refresh, high=longest_refresh
         ),
         anonymous_refresh_seconds=section.integer(
             "anonymous_refresh_seconds", ANONYMOUS_LIFE, low=shortest_refresh, high=ANONYMOUS_LIFE

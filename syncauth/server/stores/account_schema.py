@@ -9,6 +9,8 @@ The tables in which the server's SQLite file keeps accounts.
     _sync_email_tokens  what was sent by mail to confirm an address or to reset a password, one for
                       each address and purpose
     _sync_api_keys    keys with which a program logs in as its user
+    _sync_admin_keys  keys of administrators, by the id that is no secret
+    _sync_lifetimes   lives of tokens that an administrator has changed, in seconds
 
 `used_at` of a user is when it first logged in; until then its identity may be linked to another
 user. A password is kept as an argon2id hash, a token or key as its SHA-256. Times are wall-clock seconds. This
@@ -72,6 +74,17 @@ SCHEMA: Final = (
         disabled INTEGER NOT NULL,
         created_at REAL NOT NULL,
         UNIQUE (user_id, name)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS _sync_admin_keys (
+        id TEXT PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL UNIQUE,
+        key BLOB NOT NULL,
+        disabled INTEGER NOT NULL,
+        created_at REAL NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS _sync_lifetimes (
+        name TEXT PRIMARY KEY NOT NULL CHECK (name IN ('access', 'refresh')),
+        seconds INTEGER NOT NULL
     ) WITHOUT ROWID""",
 )
 

@@ -15,6 +15,9 @@ from typing import Final
 from syncauth.errors import FileCorrupt, FileTooNew, InvalidConfig, StorageError
 from syncauth.server.stores.account_schema import FROM_FORMAT_1
 
+DATABASE: Final = "server.db"
+"""The file's name in the data folder."""
+
 FORMAT: Final = 2
 """The version of the layout of our tables, in `_sync_meta`; a file with a higher one is not touched."""
 

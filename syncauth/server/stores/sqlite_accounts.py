@@ -1,8 +1,8 @@
 """
 Accounts in the server's SQLite file, beside the rows and on the same connection.
 
-The tables and what they hold stand in `account_schema`; sessions, tokens by mail and API keys have modules of their
-own. This module must never see a token or a password, only hashes, and never read a clock.
+The tables and what they hold stand in `account_schema`; sessions, tokens by mail, API keys and what administrators
+need have modules of their own. This module must never see a token or a password, only hashes, and never read a clock.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from syncauth.server.stores.interface import (
     NewUser,
     UserRecord,
 )
+from syncauth.server.stores.sqlite_admin import SqliteAdmin
 from syncauth.server.stores.sqlite_api_keys import SqliteApiKeys
 from syncauth.server.stores.sqlite_email_tokens import SqliteEmailTokens
 from syncauth.server.stores.sqlite_sessions import SqliteSessions
 
 
-class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys):
-    """The `AccountStore` on an open connection, used in the store thread only."""
+class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys, SqliteAdmin):
+    """The `AdminStore` on an open connection, used in the store thread only."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Take a connection opened with `isolation_level=None`; make the tables if missing."""

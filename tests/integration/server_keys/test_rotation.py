@@ -37,6 +37,7 @@ def refresh(server: Server, token: str) -> httpx.Response:
     return httpx.post(f"{server.url}{BASE}/auth/session", headers=header)
 
 
+@pytest.mark.timeout(180)
 def test_a_rotation_logs_nobody_out(start: Start, tmp_path: Path) -> None:
     """Both servers sign with the new key, without a restart; all tokens of before count, also after one."""
     one, two = start(), start()

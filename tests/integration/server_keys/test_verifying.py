@@ -80,12 +80,13 @@ def test_a_service_that_keeps_the_keys_is_not_surprised(start: Start, tmp_path: 
         assert claims["baas_domain_id"] == DOMAIN
 
 
+@pytest.mark.timeout(180)
 def test_independent_verifiers_agree(start: Start, tmp_path: Path) -> None:
     """PyJWT and jose accept our tokens before and after rotations, and refuse those of keys that were revoked."""
     server = start()
     ann = Account.log_in(server.url, "ann")
     keys = jwt.PyJWKClient(place(server), cache_jwk_set=False)
-    for _ in range(3):
+    for _ in range(2):
         assert with_pyjwt(keys, ann.access)["sub"] == ann.user
         told = with_jose(server, ann.access)
         assert json.loads(told.stdout)["sub"] == ann.user, told.stderr

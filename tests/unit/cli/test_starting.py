@@ -79,8 +79,9 @@ def test_every_setting_stands_there_with_its_default(
 
     assert set(there) == names, f"[{section}] of cli/template.toml"
     for name in names:
-        if fields[name] not in (None, "", (), dataclasses.MISSING):
-            assert there[name] == fields[name], f"{section}.{name} of cli/template.toml"
+        default = list(fields[name]) if isinstance(fields[name], tuple) else fields[name]
+        if default not in (None, "", [], dataclasses.MISSING):
+            assert there[name] == default, f"{section}.{name} of cli/template.toml"
 
 
 def test_examples_are_marked_and_good(tmp_path: Path, text: str) -> None:
