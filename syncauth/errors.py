@@ -56,6 +56,9 @@ syncauth.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class SyncAuthError(Exception):
     """The root of all errors of syncauth; never raised itself."""
@@ -95,12 +98,34 @@ class Closed(UsageError):
     """The App, replica or server was closed; its verbs can no longer be used."""
 
 
-class InvalidConfig(UsageError):
-    """A setting is missing, misspelt, of the wrong type or out of its range."""
+@dataclass(frozen=True, slots=True)
+class ConfigFault:
+    """One thing that is wrong with a configuration; `line` counts from 1, None where no line is known."""
 
-    def __init__(self, what: str, *, setting: str, why: str = "", remedy: str = "") -> None:
+    setting: str
+    why: str
+    remedy: str = ""
+    line: int | None = None
+
+
+class InvalidConfig(UsageError):
+    """Settings are missing, misspelt, of the wrong type or out of their range.
+
+    `faults` are all that were found, at least one; `setting` is the first one's.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        setting: str,
+        why: str = "",
+        remedy: str = "",
+        faults: Sequence[ConfigFault] = (),
+    ) -> None:
         """Name the setting, as the user wrote it."""
         self.setting = setting
+        self.faults = tuple(faults) or (ConfigFault(setting, why or what, remedy),)
         super().__init__(what, why=why, remedy=remedy)
 
 

@@ -14,6 +14,8 @@ import click
 
 from syncauth.cli.looking import doctor, history, status, users
 from syncauth.cli.people import login, logout
+from syncauth.cli.server_group import server
+from syncauth.cli.starting import init
 
 _OF_SERVER: Final = {
     "admin": "Look after a server: its users, sessions, admin keys and lifetimes.",
@@ -44,7 +46,7 @@ def main() -> None:
     """Keep SQLite files of many devices in step, through logins that expire."""
 
 
-for _command in (login, logout, users, status, history, doctor):
+for _command in (login, logout, users, status, history, doctor, init, server):
     main.add_command(_command)
 
 

@@ -12,11 +12,11 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
-import json
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
+from json import dumps
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -24,13 +24,16 @@ from typing import Final
 import click
 import uvicorn
 
+from syncauth.cli.serve_check import report
 from syncauth.errors import InvalidConfig, SyncAuthError
 from syncauth.server import SyncServer
+from syncauth.server.checking import check_config
 from syncauth.server.clock import SystemClock
 from syncauth.server.hub.socket import largest_frame
 from syncauth.server.operations.logs import FORMATS, LogFormat, set_up_logs
 from syncauth.server.operations.operations import Operations
-from syncauth.server.settings.config import ServerConfig, read_config
+from syncauth.server.settings.config import ServerConfig, located, read_config
+from syncauth.server.settings.faults import refusal_of
 
 SECONDS_TO_END: Final = 1
 """How long what is left after the drain may take to end."""
@@ -51,8 +54,7 @@ LOOPBACK: Final = "127.0.0.1"
     "--data",
     "data_dir",
     type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="The folder of the database and the signing key; made if missing.",
+    help="The folder of the database and the signing keys, required; made if missing.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
@@ -75,14 +77,24 @@ LOOPBACK: Final = "127.0.0.1"
     default="text",
     help="Lines for people, or one JSON object a line.",
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Serve nothing: try the configuration and all that it names, and tell every fault. "
+    "The data is not touched.",
+)
+@click.option("--json", is_flag=True, help="With --check: print one JSON document.")
 def serve(
+    *,
     config_path: Path,
-    data_dir: Path,
+    data_dir: Path | None,
     host: str,
     port: int,
-    behind_tls_proxy: bool,  # noqa: FBT001 - as above
+    behind_tls_proxy: bool,
     log_level: str,
     log_format: LogFormat,
+    check: bool,
+    json: bool,
 ) -> None:
     """Run the bundled server until SIGTERM or Ctrl-C.
 
@@ -90,6 +102,11 @@ def serve(
     if the configuration cannot be used, and with 1 if the data or the port cannot. A second signal
     ends it without waiting for what is under way.
     """
+    if check:
+        raise click.exceptions.Exit(report(config_path, json=json))
+    if data_dir is None:
+        message = "Missing option '--data'."
+        raise click.UsageError(message)
     set_up_logs(log_level, log_format)
     try:
         _refuse_open_door(host, behind_tls_proxy=behind_tls_proxy)
@@ -100,12 +117,15 @@ def serve(
         with (
             _listen(host, port) as door,
             contextlib.nullcontext() if own_port is None else _listen(LOOPBACK, own_port) as other,
+            _all_told(config, config_path),
         ):
             asyncio.run(_run(config, data_dir, door, other, behind_tls_proxy=behind_tls_proxy))
     except InvalidConfig as error:
-        _fail(error, 2)
+        # Its lines begin with a path where they come from the file, as editors expect.
+        own = str(error).startswith(f"{config_path}:")
+        _fail(f"{error}" if own else f"syncauth serve: {error}", 2)
     except (SyncAuthError, OSError) as error:
-        _fail(error, 1)
+        _fail(f"syncauth serve: {error}", 1)
 
 
 class _Server(uvicorn.Server):
@@ -121,7 +141,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            click.echo(json.dumps({"ready": True, **self._ready}))
+            click.echo(dumps({"ready": True, **self._ready}))
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -258,6 +278,16 @@ def _listen(host: str, port: int) -> socket.socket:
     return door
 
 
-def _fail(error: Exception, code: int) -> None:
-    click.echo(f"syncauth serve: {error}", err=True)
+@contextlib.contextmanager
+def _all_told(config: ServerConfig, path: Path) -> Iterator[None]:
+    """Turn the first fault of what the settings name into all such faults, each with its line."""
+    try:
+        yield
+    except InvalidConfig as error:
+        faults = check_config(config).faults or error.faults
+        raise located(refusal_of(faults), path) from error
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(text, err=True)
     raise click.exceptions.Exit(code)

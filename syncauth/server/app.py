@@ -20,14 +20,16 @@ from starlette.routing import BaseRoute
 from syncauth.interfaces import Clock, Randomness
 from syncauth.server.accounts.foreign_access import ForeignAccess
 from syncauth.server.accounts.foreign_tokens import ForeignTokens
-from syncauth.server.accounts.issuer import Issuer, open_key
+from syncauth.server.accounts.issuer import Issuer
 from syncauth.server.accounts.passwords import Passwords
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.hub.driver import HubDriver
 from syncauth.server.hub.socket import SyncEndpoint
 from syncauth.server.operations.operations import Operations
 from syncauth.server.operations.tracing import Tracing
 from syncauth.server.routes.admin import AdminApi
 from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
+from syncauth.server.routes.keys import keys_route
 from syncauth.server.services import Parts, Services, open_services
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.storage import open_storage
@@ -56,52 +58,70 @@ def create_app(
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule, a named callable or a key cannot be used.
-        FileCorrupt, StorageError: the signing key, the file or the directory cannot be used.
+        FileCorrupt, StorageError: the signing keys, the file or the directory cannot be used.
     """
     with contextlib.ExitStack() as undo:
         undo.callback(restore.enter(data_dir).release)
         added = load_extensions(config.functions, config.hooks, extensions)
-        issuer = Issuer(open_key(data_dir), config.app_id)
         operations = Operations(config, clock, randomness, tracing)
-        thread = StoreThread(operations.line)
-        undo.callback(thread.close)
-        stored = thread.run_blocking(
-            lambda: open_storage(
-                config, data_dir, thread, undo, clock, randomness, operations.connection_class()
-            )
-        )
-        passwords = Passwords(config.login.password_cost)
-        undo.callback(passwords.close)
-        tokens = ForeignTokens(config.issuers)
-        parts = Parts(
-            store=stored.accounts,
-            thread=thread,
-            issuer=issuer,
-            passwords=passwords,
-            clock=clock,
-            randomness=randomness,
-            on_revoked=lambda _ended: None,
-            query=stored.query,
-            metrics=operations.metrics,
-            foreign=tokens,
-        )
+        parts, rows = _open_parts(config, data_dir, clock, randomness, operations, undo)
         foreign = ForeignAccess(
-            tokens,
-            store=stored.accounts,
-            thread=thread,
+            parts.foreign,
+            store=parts.store,
+            thread=parts.thread,
             clock=clock,
             randomness=randomness,
         )
-        driver = _open_hub(config, parts, stored.rows, operations, foreign)
+        driver = _open_hub(config, parts, rows, operations, foreign)
         undo.callback(driver.end)
         services = open_services(config, added, replace(parts, on_revoked=driver.revoked))
         undo.callback(services.close)
-        endpoint = SyncEndpoint(config, issuer=issuer, clock=clock, driver=driver, foreign=foreign)
-        routes = [*_http_routes(config, services, operations), endpoint.route()]
+        socket = SyncEndpoint(
+            config, issuer=parts.issuer, clock=clock, driver=driver, foreign=foreign
+        )
+        routes = [
+            *_http_routes(config, services, operations),
+            keys_route(parts.issuer, clock),
+            socket.route(),
+        ]
         app = _application(routes, undo.pop_all())
     app.state.team_users, app.state.denials = services.team_users, services.denials
-    operations.surround(app, routes, line=lambda: passwords.line)
+    operations.surround(app, routes, line=lambda: parts.passwords.line)
     return app
+
+
+def _open_parts(
+    config: ServerConfig,
+    data_dir: Path,
+    clock: Clock,
+    randomness: Randomness,
+    operations: Operations,
+    undo: contextlib.ExitStack,
+) -> tuple[Parts, SqliteRows]:
+    """Open keys and file; what is opened is closed by `undo`."""
+    issuer = Issuer(SigningKeys(data_dir), config.app_id)
+    thread = StoreThread(operations.line)
+    undo.callback(thread.close)
+    stored = thread.run_blocking(
+        lambda: open_storage(
+            config, data_dir, thread, undo, clock, randomness, operations.connection_class()
+        )
+    )
+    passwords = Passwords(config.login.password_cost)
+    undo.callback(passwords.close)
+    parts = Parts(
+        store=stored.accounts,
+        thread=thread,
+        issuer=issuer,
+        passwords=passwords,
+        clock=clock,
+        randomness=randomness,
+        on_revoked=lambda _ended: None,
+        query=stored.query,
+        metrics=operations.metrics,
+        foreign=ForeignTokens(config.issuers),
+    )
+    return parts, stored.rows
 
 
 def _http_routes(

@@ -71,10 +71,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application has opened; all calls to `store` and `query` are made in `thread`.
-
-    `foreign` is made of the settings if None.
-    """
+    """What the application has opened; all calls to `store` and `query` are made in `thread`."""
 
     store: AdminStore
     thread: StoreThread
@@ -85,7 +82,7 @@ class Parts:
     on_revoked: Revoked
     query: Query | None = None
     metrics: Metrics = field(default_factory=Metrics)
-    foreign: ForeignTokens | None = None
+    foreign: ForeignTokens = field(default_factory=lambda: ForeignTokens(()))
 
 
 def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) -> Services:
@@ -94,7 +91,7 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
     Raises:
         InvalidConfig: a key, secret or password that the settings name is not there.
     """
-    _check(config, extensions)
+    check_extensions(config, extensions)
     limits = config.limits
     # Apart, so that slow functions keep nobody from logging in.
     calls, hooks = _runners(limits, parts.metrics)
@@ -237,7 +234,7 @@ def _logins(
         store=parts.store,
         thread=parts.thread,
         sessions=sessions,
-        foreign=parts.foreign or ForeignTokens(config.issuers),
+        foreign=parts.foreign,
         runner=hooks,
         extensions=extensions,
         pace=pace,
@@ -255,8 +252,12 @@ def _team_users(parts: Parts, sessions: Sessions, logins: Logins) -> TeamUsers:
     )
 
 
-def _check(config: ServerConfig, extensions: Extensions) -> None:
-    """Refuse settings that ask for what nobody does."""
+def check_extensions(config: ServerConfig, extensions: Extensions) -> None:
+    """Refuse settings that ask for what nobody does.
+
+    Raises:
+        InvalidConfig: a function or a sender of mail is missing.
+    """
     for setting, mode, function in (
         ("confirm", config.email.confirmation, extensions.confirm),
         ("reset", config.email.reset, extensions.reset),

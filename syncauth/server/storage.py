@@ -15,12 +15,12 @@ from typing import Final
 from syncauth.errors import InvalidConfig
 from syncauth.interfaces import Clock, Randomness
 from syncauth.server.accounts.custom_data import Query, prepare_query
+from syncauth.server.accounts.signing_keys import forget_spent_keys
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.sqlite import DATABASE, open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
-from syncauth.server.upkeep import restore
 
 HISTORY_BYTES: Final = 8
 
@@ -43,26 +43,35 @@ def open_storage(
     randomness: Randomness,
     connection_class: type[sqlite3.Connection],
 ) -> Storage:
-    """Open the file of `data_dir`; `undo` closes it, in `thread`, and lets go of the directory.
+    """Open the file of `data_dir`; `undo` closes it, in `thread`.
+
+    Signing keys of which no session has a token any more are let go.
 
     Raises:
         InvalidConfig: the schema file, a served table, a rule or the query cannot be used.
         FileCorrupt, FileInUse, FileTooNew, StorageError: the file or the directory cannot be used.
     """
-    schema = _read_schema(config.schema)
-    undo.callback(restore.enter(data_dir).release)
-    connection = open_server_file(data_dir / DATABASE, schema, connection_class)
+    connection = open_server_file(data_dir / DATABASE, read_schema(config), connection_class)
     undo.callback(thread.run_blocking, connection.close)
     accounts = SqliteAccounts(connection)
     rows = SqliteRows(connection, config, accounts)
-    rows.begin_history(randomness.token(HISTORY_BYTES).hex(), clock.wall())
+    now = clock.wall()
+    forget_spent_keys(
+        data_dir, now=now, alive=lambda opened: accounts.lives_from_before(opened, now)
+    )
+    rows.begin_history(randomness.token(HISTORY_BYTES).hex(), now)
     sql = config.custom_data.query
     return Storage(accounts, rows, None if sql is None else prepare_query(connection, sql))
 
 
-def _read_schema(path: Path) -> str:
+def read_schema(config: ServerConfig) -> str:
+    """Return the SQL of the schema file.
+
+    Raises:
+        InvalidConfig: it cannot be read.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return config.schema.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(
             "the schema file cannot be read",

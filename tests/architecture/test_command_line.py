@@ -14,6 +14,8 @@ from tests.support.source import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
 CONTEXT = click.Context(main)
+
+
 COMMANDS = main.list_commands(CONTEXT)
 
 
@@ -40,7 +42,7 @@ def section(command: str) -> str:
 def test_commands_are_those_of_the_page() -> None:
     """Every command has a section, and every section a command; those of a group have theirs below it."""
     assert sorted(re.findall(r"^## `syncauth (\w+)`$", PAGE, re.MULTILINE)) == COMMANDS
-    below = re.findall(r"^### `syncauth ([\w ]+)`$", PAGE, re.MULTILINE)
+    below = re.findall(r"^### `syncauth ([\w -]+)`$", PAGE, re.MULTILINE)
     assert sorted(below) == sorted(set(LEAVES) - set(COMMANDS))
 
 

@@ -29,6 +29,9 @@ DOORS = {
         "syncauth.server.accounts.foreign_keys",
         "syncauth.server.accounts.foreign_tokens",
         "syncauth.server.accounts.issuer",
+        "syncauth.server.accounts.key_file",
+        "syncauth.server.accounts.key_ring",
+        "syncauth.server.accounts.signing_keys",
     },
     "keyring": {"syncauth.adapters.keys"},
     "msgspec": {"syncauth"},  # the one codec of what is stored and sent

@@ -10,8 +10,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from syncauth.server.accounts.issuer import Issuer, open_key
+from syncauth.server.accounts.issuer import Issuer
 from syncauth.server.accounts.passwords import Passwords
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.routes.admin import BASE as ADMIN_BASE, AdminApi
@@ -47,7 +48,7 @@ def routes(folder: Path) -> list[Route]:
         Parts(
             store=SqliteAccounts(connection),
             thread=thread,
-            issuer=Issuer(open_key(folder), "app"),
+            issuer=Issuer(SigningKeys(folder), "app"),
             passwords=passwords,
             clock=clock,
             randomness=SystemRandomness(),

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncauth.sansio.messages import ServerMessage
-from syncauth.server.accounts.issuer import Claims, Issuer, open_key
+from syncauth.server.accounts.issuer import Claims, Issuer
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.hub.driver import HubDriver, Watch
 from syncauth.server.operations.metrics import Metrics
@@ -89,7 +90,7 @@ def open_bench(directory: Path, tracing: Tracing | None = None) -> Iterator[Benc
     connection = open_server_file(directory / "server.db", SCHEMA)
     accounts = SqliteAccounts(connection)
     config = ServerConfig("app", directory, tables=(ServedTable("notes"),))
-    issuer = Issuer(open_key(directory), config.app_id)
+    issuer = Issuer(SigningKeys(directory), config.app_id)
     now = clock.wall()
     accounts.add_user(NewUser("ann", "i", "anon-user", "i", password_hash=None, data={}), now)
     session = SessionRecord(

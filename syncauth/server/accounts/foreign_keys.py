@@ -8,13 +8,13 @@ section 5). This module must never let a key's text into an error.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from syncauth.server.accounts import secret_sources
 from syncauth.server.settings.issuers import Algorithm, TokenIssuer
 from syncauth.server.settings.section import refusal
 
@@ -39,14 +39,11 @@ def read_key(settings: TokenIssuer) -> Key:
         InvalidConfig: it is missing, or not one for the algorithm.
     """
     setting = f"{settings.name}.{'key_env' if settings.key_env else 'key_file'}"
-    try:
-        if settings.key_file is not None:
-            text = settings.key_file.read_bytes()
-        else:
-            text = os.environ[settings.key_env].encode()
-    except (OSError, KeyError) as error:
-        raise refusal(setting, "the key cannot be read", "Give the key there") from error
-    if settings.algorithm == "HS256":
+    shared = settings.algorithm == "HS256"
+    text = secret_sources.read_key(
+        f"{settings.name}.key", env=settings.key_env, file=settings.key_file, public=not shared
+    )
+    if shared:
         text = text.strip()
         if len(text) < SHORTEST_SECRET:
             raise refusal(setting, "the secret is too short", f"It has {SHORTEST_SECRET} bytes")

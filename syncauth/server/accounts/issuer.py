@@ -3,33 +3,28 @@ The token issuer: signs and verifies the server's own tokens; those of others ar
 
 Tokens are JWTs (RFC 7519) with the claims of App Services, signed with ES256 (RFC 7518 section
 3.4). The algorithm is fixed here; what a token's header says about it can only make the token
-invalid (RFC 8725 section 3.1). The key is made at the first start and kept in the data directory,
-readable by its owner alone. This module must never read a clock, and never show a token's text in
-an error.
+invalid (RFC 8725 section 3.1), and its `kid` chooses among our own keys alone. This module must never
+read a clock, and never show a token's text in an error.
 """
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import hashlib
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, GuestProtocol
 
-from syncauth.errors import FileCorrupt
 from syncauth.models import Secret
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.stores.interface import SessionRecord
 
 ALGORITHM: Final = "ES256"
-KEY_FILE: Final = "token-key.json"
 
 LONGEST_TOKEN: Final = 64_000
 """Characters; a longer text is refused unread."""
@@ -111,13 +106,12 @@ def token_hash(token: Secret) -> bytes:
 
 
 class Issuer:
-    """Signs and verifies the tokens of one app with one key."""
+    """Signs and verifies the tokens of one app with the server's keys."""
 
-    def __init__(self, key: ECKey, app_id: str) -> None:
-        """Take the key that `open_key` gives."""
-        self._key = key
+    def __init__(self, keys: SigningKeys, app_id: str) -> None:
+        """Take the keys of the data directory."""
+        self._keys = keys
         self._domain = domain_id(app_id)
-        self._header = {"alg": ALGORITHM, "kid": key.thumbprint()}
         self._registry = jws.JWSRegistry(algorithms=[ALGORITHM])
 
     def access_token(self, session: SessionRecord, *, now: float, life: float) -> Issued:
@@ -131,7 +125,7 @@ class Issuer:
         claims["iss"] = session.session_id
         if session.custom_data is not None:
             claims["user_data"] = session.custom_data
-        return self._sign(claims, expires_at)
+        return self._sign(claims, now, expires_at)
 
     def refresh_token(self, session: SessionRecord, *, now: float, unique: bytes) -> Issued:
         """Sign a refresh token that ends with the session; `unique` are random bytes, its `jti`."""
@@ -145,11 +139,11 @@ class Issuer:
             "provider_type": session.provider_type,
             "provider_id": domain_id(session.provider_type),
         }
-        return self._sign(claims, expires_at)
+        return self._sign(claims, now, expires_at)
 
     def verify_access(self, token: Secret, now: float) -> Claims | TokenFault:
         """Check signature, app, type and end of an access token. The session is not looked at."""
-        payload = self._verified(token, _AccessPayload)
+        payload = self._verified(token, _AccessPayload, now)
         if payload is None:
             return TokenFault.INVALID
         if payload.exp <= now:
@@ -158,16 +152,20 @@ class Issuer:
 
     def verify_refresh(self, token: Secret, now: float) -> Claims | TokenFault:
         """Check signature, app, type and end of a refresh token. The session is not looked at."""
-        payload = self._verified(token, _RefreshPayload)
+        payload = self._verified(token, _RefreshPayload, now)
         if payload is None:
             return TokenFault.INVALID
         if payload.exp <= now:
             return TokenFault.EXPIRED
         return Claims(payload.sub, payload.baas_id, payload.exp)
 
-    def read_access(self, token: Secret) -> AccessToken | None:
+    def public_keys(self, now: float) -> list[dict[str, Any]]:
+        """Return the keys with which others verify access tokens, as JSON Web Keys (RFC 7517)."""
+        return self._keys.published(now)
+
+    def read_access(self, token: Secret, now: float) -> AccessToken | None:
         """Check signature, app and type of an access token, and tell what it says, ended or not."""
-        payload = self._verified(token, _AccessPayload)
+        payload = self._verified(token, _AccessPayload, now)
         if payload is None:
             return None
         claims = Claims(payload.sub, payload.iss, payload.exp, payload.user_data)
@@ -183,11 +181,11 @@ class Issuer:
             "typ": "admin",
             "baas_domain_id": self._domain,
         }
-        return self._sign(claims, expires_at)
+        return self._sign(claims, now, expires_at)
 
     def verify_admin(self, token: Secret, now: float) -> str | None:
         """Return the id of the admin key whose token this is, while it lives; the key is not looked at."""
-        payload = self._verified(token, _AdminPayload)
+        payload = self._verified(token, _AdminPayload, now)
         return None if payload is None or payload.exp <= now else payload.sub
 
     def _claims(
@@ -202,64 +200,29 @@ class Issuer:
             "baas_domain_id": self._domain,
         }
 
-    def _sign(self, claims: dict[str, Any], expires_at: int) -> Issued:
-        text = jwt.encode(self._header, claims, self._key, registry=self._registry)
+    def _sign(self, claims: dict[str, Any], now: float, expires_at: int) -> Issued:
+        own = self._keys.signing(now)
+        header = {"alg": ALGORITHM, "kid": own.kid}
+        text = jwt.encode(header, claims, own.key, registry=self._registry)
         return Issued(Secret(text), expires_at)
 
-    def _verified(self, token: Secret, shape: type[_P]) -> _P | None:
+    def _verified(self, token: Secret, shape: type[_P], now: float) -> _P | None:
         """Return the payload if the signature is ours and it has that shape, else None."""
         text = token.reveal()
-        if len(text) > LONGEST_TOKEN or not text.isascii():
+        if len(text) > LONGEST_TOKEN or not text.isascii() or text.count(".") != 2:  # noqa: PLR2004 - RFC 7515 section 7.1
             return None
+
+        def named(told: GuestProtocol) -> ECKey:
+            kid = told.headers().get("kid")
+            # Whatever is no refresh token is short-lived: keys that were retired long ago sign none.
+            key = self._keys.key_of(kid, now=now, access=not issubclass(shape, _RefreshPayload))
+            if key is None:
+                raise ValueError
+            return key
+
         try:
-            claims = jwt.decode(text, self._key, registry=self._registry).claims
+            claims = jwt.decode(text, named, registry=self._registry).claims
             payload = msgspec.convert(claims, shape)
         except (JoseError, msgspec.ValidationError, ValueError, RecursionError):
             return None  # what exactly is wrong is of use to a forger only
         return payload if payload.baas_domain_id == self._domain else None
-
-
-def open_key(data_dir: Path) -> ECKey:
-    """Read the signing key of a data directory, or make it at the first start.
-
-    Raises:
-        FileCorrupt: the key file holds no such key; it was left as it is.
-    """
-    path = data_dir / KEY_FILE
-    if not path.exists():
-        _write_new_key(path)
-    try:
-        content = msgspec.json.decode(path.read_bytes(), type=dict[str, str | list[str]])
-        key = ECKey.import_key(content)
-    except (JoseError, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
-        # Not "from error": its text might hold a part of the key.
-        raise _bad_key(path, type(error).__name__) from None
-    if not key.is_private or key.curve_name != "P-256":
-        raise _bad_key(path, "it is no private key on the curve P-256")
-    return key
-
-
-def _bad_key(path: Path, why: str) -> FileCorrupt:
-    what = f"the signing key {path} cannot be read"
-    remedy = "Restore it from a backup; without it every user must log in again"
-    return FileCorrupt(what, path=str(path), why=why, remedy=remedy)
-
-
-def _write_new_key(path: Path) -> None:
-    """Make the key file appear whole or not at all; of two processes at once one wins."""
-    key = ECKey.generate_key("P-256", private=True)
-    text = msgspec.json.encode(key.as_dict(private=True))
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileExistsError):
-        os.link(draft, path)
-    draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

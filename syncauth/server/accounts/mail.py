@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import os
 import queue
 import smtplib
 import ssl
@@ -20,8 +19,8 @@ from email.message import EmailMessage
 from typing import Final
 
 from syncauth.models import Secret
+from syncauth.server.accounts.secret_sources import read_secret
 from syncauth.server.settings.login import MailSettings
-from syncauth.server.settings.section import refusal
 from syncauth.server.team.extensions import Mail
 
 LOGGER: Final = logging.getLogger("syncauth.server.accounts.mail")
@@ -128,7 +127,7 @@ def open_sender(settings: MailSettings, function: Sender | None) -> Sender | Non
     """Return who sends: the team's function if there is one, else what `[mail]` says.
 
     Raises:
-        InvalidConfig: the password is not in the environment.
+        InvalidConfig: the password is not where the settings say.
     """
     if function is not None:
         return function
@@ -136,8 +135,7 @@ def open_sender(settings: MailSettings, function: Sender | None) -> Sender | Non
         return None
     if settings.sender == "console":
         return print_mail
-    name = settings.smtp_password_env
-    if name and name not in os.environ:
-        why = f"there is no environment variable {name}"
-        raise refusal("mail.smtp_password_env", why, "Set it before the server starts")
-    return SmtpSender(settings, Secret(os.environ[name]) if name else None)
+    env, file = settings.smtp_password_env, settings.smtp_password_file
+    if not env and file is None:
+        return SmtpSender(settings, None)
+    return SmtpSender(settings, read_secret("mail.smtp_password", env=env, file=file))

@@ -94,7 +94,7 @@ class Deeds:
 
         Unlike App Services this also looks at the session: a token whose session has ended is denied.
         """
-        read = self._issuer.read_access(token)
+        read = self._issuer.read_access(token, self._clock.wall())
         if read is None:
             return None
         if read.claims.expires_at <= self._clock.wall():

@@ -9,7 +9,6 @@ never be reachable without a setting that asks for it.
 from __future__ import annotations
 
 import hmac
-import os
 from typing import Final
 
 from starlette.applications import Starlette
@@ -19,6 +18,7 @@ from starlette.routing import Route
 
 from syncauth.models import Secret
 from syncauth.server.accounts.answers import Denied
+from syncauth.server.accounts.secret_sources import read_secret
 from syncauth.server.operations.metrics import CONTENT_TYPE, Metrics
 from syncauth.server.routes.exchange import answer_denied, bearer
 from syncauth.server.settings.operations import MetricsSettings
@@ -67,21 +67,12 @@ def open_doors(settings: MetricsSettings, metrics: Metrics) -> tuple[list[Route]
 
 
 def _read_token(settings: MetricsSettings) -> Secret | None:
-    if settings.token_env is not None:
-        setting, text = "metrics.token_env", os.environ.get(settings.token_env, "")
-        if not text:
-            why = f"there is no environment variable {settings.token_env}"
-            raise refusal(setting, why, "Set it before the server starts")
-    elif settings.token_file is not None:
-        setting = "metrics.token_file"
-        try:
-            text = settings.token_file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = f"the file cannot be read: {type(error).__name__}"
-            raise refusal(setting, why, "Give the path of a file that holds the token") from None
-    else:
+    env, file = settings.token_env, settings.token_file
+    if not env and file is None:
         return None
-    if len(text) < SHORTEST_TOKEN:
+    token = read_secret("metrics.token", env=env, file=file)
+    if len(token.reveal()) < SHORTEST_TOKEN:
         remedy = f"Take at least {SHORTEST_TOKEN} random characters"
-        raise refusal(setting, "the token is too short", remedy)
-    return Secret(text)
+        name = "metrics.token_env" if file is None else "metrics.token_file"
+        raise refusal(name, "the token is too short", remedy)
+    return token

@@ -1,23 +1,25 @@
 """
 `syncauth.toml`: all settings of a server, read and checked as a whole before anything starts.
 
-Every refusal is an `InvalidConfig` that names the setting. An unknown setting is refused, because a
-misspelt one would silently have no effect. This module must never open the schema file as a
-database nor run the rules.
+A refusal is one `InvalidConfig` with all faults, each under the name of its setting and with its line. An unknown
+setting is refused, because a misspelt one would silently have no effect. This module must never open the schema file as
+a database nor run the rules.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
-from syncauth.errors import InvalidConfig
+from syncauth.errors import ConfigFault, InvalidConfig
 from syncauth.server.settings.admin import AdminSettings, read_admin
+from syncauth.server.settings.faults import Faults, refusal_of
 from syncauth.server.settings.issuers import TokenIssuer, read_issuers
+from syncauth.server.settings.lines import line_of, line_of_syntax, lines_of
 from syncauth.server.settings.login import (
     EmailSettings,
     Hooks,
@@ -34,7 +36,7 @@ from syncauth.server.settings.operations import (
     read_drain,
     read_metrics,
 )
-from syncauth.server.settings.section import Section, refusal
+from syncauth.server.settings.section import Section
 
 MINUTE: Final = 60
 DAY: Final = 24 * 3600
@@ -165,53 +167,93 @@ class ServerConfig:
     drain: DrainSettings = field(default_factory=DrainSettings)
 
 
+T = TypeVar("T")
+
+
 def read_config(path: Path) -> ServerConfig:
-    """Read and check a `syncauth.toml`; `server.schema` is relative to the file's folder.
+    """Read and check a `syncauth.toml`; the files it names are relative to its folder.
 
     Raises:
-        InvalidConfig: the file cannot be read, is not TOML, or a setting is missing, unknown, of
-        the wrong
-            type or out of its range; `setting` names it as `section.name`.
+        InvalidConfig: the file cannot be read or is not TOML, or settings are missing, unknown, of the wrong type, out
+            of their range or contradict each other; `faults` are all of them, each with its line.
     """
+    text = _text_of(path)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # ValueError: besides its own error tomllib lets out that of numbers with too many digits.
+        deep = isinstance(error, RecursionError)
+        why = "it is no TOML: " + ("it is nested too deeply" if deep else str(error))
+        line = None if deep else line_of_syntax(cast("ValueError", error), text)
+        raise refusal_of([ConfigFault("", why, "Correct the file", line)], str(path)) from error
+    try:
+        return parse_config(document, folder=path.parent)
+    except InvalidConfig as error:
+        raise located(error, path) from None
+
+
+def located(error: InvalidConfig, path: Path) -> InvalidConfig:
+    """Return the same error with the lines of that file, in which its settings stand or are missed."""
+    lines = lines_of(_text_of(path))
+    faults = [replace(fault, line=line_of(fault.setting, lines)) for fault in error.faults]
+    return refusal_of(faults, str(path))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         what = f"the configuration file {path} cannot be read"
-        remedy = "Give the path of a syncauth.toml with --config"
+        remedy = "Give the path of a syncauth.toml with --config, or make one with `syncauth init`"
         raise InvalidConfig(what, setting="--config", why=str(error), remedy=remedy) from error
-    return parse_config(document, folder=path.parent)
 
 
 def parse_config(document: dict[str, Any], *, folder: Path) -> ServerConfig:
-    """Check a document as `tomllib` read it; `folder` is what `server.schema` is relative to."""
-    whole = dict(document)
-    if "server" not in whole:
-        raise refusal("server", "the section is missing", "Add [server] with app_id and schema")
-    server = Section("server", whole.pop("server"))
+    """Check a document as `tomllib` read it; `folder` is what paths in it are relative to.
+
+    Raises:
+        InvalidConfig: with all faults.
+    """
+    faults = Faults()
+    whole = Section("", document, faults)
+    server = whole.section("server", required=True)
     test_mode = server.flag("test_mode", default=False)
     app_id = _app_id(server)
     schema = _schema(server, folder)
     server.finish()
+
+    def part(name: str, read: Callable[[Section], T]) -> T:
+        """Read one section; what its reader raises is a fault like those that it notes."""
+        section = whole.section(name)
+        try:
+            found = read(section)
+        except InvalidConfig as error:
+            faults.take(error)
+            found = read(Section(name, {}, Faults()))
+        section.finish()
+        return found
+
     config = ServerConfig(
         app_id=app_id,
         schema=schema,
         test_mode=test_mode,
-        lifetimes=_lifetimes(Section("lifetimes", whole.pop("lifetimes", {})), test_mode=test_mode),
-        tables=_tables(Section("tables", whole.pop("tables", {}))),
-        rules=_rules(Section("rules", whole.pop("rules", {}))),
-        limits=_limits(Section("limits", whole.pop("limits", {}))),
-        login=_login(Section("login", whole.pop("login", {})), test_mode=test_mode),
-        email=read_email(Section("email", whole.pop("email", {}))),
-        mail=read_mail(Section("mail", whole.pop("mail", {})), test_mode=test_mode),
-        issuers=read_issuers(Section("issuers", whole.pop("issuers", {})), folder),
-        hooks=read_hooks(Section("hooks", whole.pop("hooks", {}))),
-        functions=read_functions(Section("functions", whole.pop("functions", {}))),
-        custom_data=_custom_data(Section("custom_data", whole.pop("custom_data", {}))),
-        admin=read_admin(Section("admin", whole.pop("admin", {}))),
-        metrics=read_metrics(Section("metrics", whole.pop("metrics", {})), folder),
-        drain=read_drain(Section("drain", whole.pop("drain", {}))),
+        lifetimes=part("lifetimes", lambda section: _lifetimes(section, test_mode=test_mode)),
+        tables=part("tables", _tables),
+        rules=part("rules", _rules),
+        limits=part("limits", _limits),
+        login=part("login", lambda section: _login(section, test_mode=test_mode)),
+        email=part("email", read_email),
+        mail=part("mail", lambda section: read_mail(section, folder, test_mode=test_mode)),
+        issuers=part("issuers", lambda section: read_issuers(section, folder)),
+        hooks=part("hooks", read_hooks),
+        functions=part("functions", read_functions),
+        custom_data=part("custom_data", _custom_data),
+        admin=part("admin", read_admin),
+        metrics=part("metrics", lambda section: read_metrics(section, folder)),
+        drain=part("drain", read_drain),
     )
-    Section("", whole).finish()
+    whole.finish()
+    faults.check()
     return config
 
 
@@ -221,15 +263,19 @@ def _app_id(server: Section) -> str:
         character.isascii() and (character.isalnum() or character in "-_.") for character in app_id
     ):
         remedy = "It stands in URLs: use letters, digits, - _ and . only"
-        raise refusal("server.app_id", f"it is {app_id!r}", remedy)
+        server.refuse("app_id", f"it is {app_id!r}", remedy)
     return app_id
 
 
 def _schema(server: Section, folder: Path) -> Path:
     schema = folder / server.text("schema")
-    if not schema.is_file():
+    try:
+        there = schema.is_file()
+    except (OSError, ValueError):  # a name that is too long, or one that no file can have
+        there = False
+    if not there:
         remedy = "Give the path of an SQL file, relative to the folder of the configuration file"
-        raise refusal("server.schema", f"there is no file {schema}", remedy)
+        server.refuse("schema", f"there is no file {schema}", remedy)
     return schema
 
 
@@ -247,7 +293,7 @@ def _lifetimes(section: Section, *, test_mode: bool) -> Lifetimes:
     shortest_access, longest_access = access_range(test_mode=test_mode)
     shortest_refresh, longest_refresh = refresh_range(test_mode=test_mode)
     standard = Lifetimes()
-    lifetimes = Lifetimes(
+    return Lifetimes(
         access_seconds=section.integer(
             "access_seconds", standard.access_seconds, low=shortest_access, high=longest_access
         ),
@@ -258,8 +304,6 @@ def _lifetimes(section: Section, *, test_mode: bool) -> Lifetimes:
             "anonymous_refresh_seconds", ANONYMOUS_LIFE, low=shortest_refresh, high=ANONYMOUS_LIFE
         ),
     )
-    section.finish()
-    return lifetimes
 
 
 def _tables(section: Section) -> tuple[ServedTable, ...]:
@@ -267,10 +311,10 @@ def _tables(section: Section) -> tuple[ServedTable, ...]:
     for table in section.subsections():
         name = table.name.removeprefix("tables.")
         if not name or name.lower().startswith(("_sync_", "sqlite_")):
-            raise refusal(table.name, "the name is reserved", "Rename the table")
+            table.refuse(None, "the name is reserved", "Rename the table")
         if name.lower() in {other.name.lower() for other in tables}:
             remedy = "SQLite does not distinguish upper from lower case: keep one of the two"
-            raise refusal(table.name, "the table stands here twice", remedy)
+            table.refuse(None, "the table stands here twice", remedy)
         mode = table.choice("partition", ("user", "column"))
         tables.append(
             ServedTable(
@@ -285,15 +329,11 @@ def _tables(section: Section) -> tuple[ServedTable, ...]:
 
 
 def _rules(section: Section) -> Rules:
-    rules = Rules(read=section.optional_text("read"), write=section.optional_text("write"))
-    section.finish()
-    return rules
+    return Rules(read=section.optional_text("read"), write=section.optional_text("write"))
 
 
 def _custom_data(section: Section) -> CustomDataSettings:
-    custom_data = CustomDataSettings(query=section.optional_text("query"))
-    section.finish()
-    return custom_data
+    return CustomDataSettings(query=section.optional_text("query"))
 
 
 def _limits(section: Section) -> ServerLimits:
@@ -324,31 +364,32 @@ def _limits(section: Section) -> ServerLimits:
         name: section.integer(name, getattr(standard, name), low=low, high=high)
         for name, (low, high) in ranges.items()
     }
-    section.finish()
     return ServerLimits(**limits)
 
 
-def _origin(text: str) -> str:
-    """Return an origin as browsers write it (RFC 6454 section 6.2)."""
-    match = ORIGIN.fullmatch(text.lower())
-    if match is None or match["port"] == {"https": "443", "http": "80"}[match["scheme"]]:
-        remedy = "Write it as browsers do: https://app.example.com, without a path or standard port"
-        raise refusal("login.trusted_origins", f"{text!r} is no origin", remedy)
-    return text.lower()
+def _origins(section: Section) -> tuple[str, ...]:
+    """Read origins as browsers write them (RFC 6454 section 6.2)."""
+    origins = tuple(text.lower() for text in section.texts("trusted_origins"))
+    for text in origins:
+        match = ORIGIN.fullmatch(text)
+        if match is None or match["port"] == {"https": "443", "http": "80"}[match["scheme"]]:
+            remedy = (
+                "Write it as browsers do: https://app.example.com, without a path or standard port"
+            )
+            section.refuse("trusted_origins", f"{text[:100]!r} is no origin", remedy)
+    return origins
 
 
 def _login(section: Section, *, test_mode: bool) -> LoginSettings:
     cost = section.choice("password_cost", ("owasp", "low"))
     if cost == "low" and not test_mode:
         remedy = "Remove it, or set server.test_mode = true on a server that holds no real accounts"
-        raise refusal("login.password_cost", '"low" is for test mode only', remedy)
-    login = LoginSettings(
+        section.refuse("password_cost", '"low" is for test mode only', remedy)
+    return LoginSettings(
         anonymous=section.flag("anonymous", default=True),
         email_password=section.flag("email_password", default=True),
         api_key=section.flag("api_key", default=True),
         non_rotating_sessions=section.flag("non_rotating_sessions", default=True),
         password_cost=cast("PasswordCost", cost),
-        trusted_origins=tuple(_origin(text) for text in section.texts("trusted_origins")),
+        trusted_origins=_origins(section),
     )
-    section.finish()
-    return login

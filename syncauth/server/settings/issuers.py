@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
-from syncauth.server.settings.section import Section, refusal
+from syncauth.server.settings.section import Section
 
 Algorithm = Literal["HS256", "RS256", "ES256"]
 TokenKind = Literal["any", "access", "id"]
@@ -63,11 +63,11 @@ def read_issuers(section: Section, folder: Path) -> tuple[TokenIssuer, ...]:
     for each in section.subsections():
         issuer = _read(each, folder)
         each.finish()
-        _check_issuer(issuer)
+        _check_issuer(each, issuer)
         for other in issuers:
-            if other.issuer == issuer.issuer and _share_a_use(issuer, other):
+            if issuer.issuer and other.issuer == issuer.issuer and _share_a_use(issuer, other):
                 remedy = "Keep one of the two, or let one serve login and the other sync"
-                raise refusal(f"{each.name}.issuer", "it stands here twice", remedy)
+                each.refuse("issuer", "it stands here twice", remedy)
         issuers.append(issuer)
     return tuple(issuers)
 
@@ -90,15 +90,14 @@ def is_loopback(url: str) -> bool:
 
 
 def _read(section: Section, folder: Path) -> TokenIssuer:
-    fields = Section(f"{section.name}.fields", section.table("fields"))
-    file = section.optional_text("key_file")
+    fields = section.section("fields")
     return TokenIssuer(
         name=section.name,
         issuer=section.text("issuer"),
         audience=section.texts("audience"),
         algorithm=cast("Algorithm", section.choice("algorithm", ("ES256", "RS256", "HS256"))),
         key_env=section.optional_text("key_env") or "",
-        key_file=None if file is None else folder / file,
+        key_file=section.path("key_file", folder),
         jwks_url=section.optional_text("jwks_url") or "",
         fields=tuple((claim, fields.text(claim)) for claim in fields.names()),
         discovery=section.flag("discovery", default=False),
@@ -107,41 +106,32 @@ def _read(section: Section, folder: Path) -> TokenIssuer:
         token=cast("TokenKind", section.choice("token", ("any", "access", "id"))),
         audience_match=cast("AudienceMatch", section.choice("audience_match", ("any", "all"))),
         clients=section.texts("clients"),
-        required=_required(f"{section.name}.required", section.table("required")),
+        required=_required(section.section("required")),
         leeway_seconds=section.integer("leeway_seconds", 0, low=0, high=LONGEST_LEEWAY),
     )
 
 
-def _required(name: str, table: object) -> tuple[tuple[str, tuple[Scalar, ...]], ...]:
-    if not isinstance(table, dict):
-        raise refusal(name, "it is not a table", 'Write it as { claim = "value" }')
-    required: list[tuple[str, tuple[Scalar, ...]]] = []
-    for claim, given in table.items():
-        values: list[Any] = given if isinstance(given, list) else [given]
-        if not all(isinstance(value, (str, int, bool)) for value in values):
-            remedy = "Give a text, a whole number, true or false, or a list of these"
-            raise refusal(f"{name}.{claim}", "it is no value to compare with", remedy)
-        required.append((claim, tuple(values)))
-    return tuple(required)
+def _required(section: Section) -> tuple[tuple[str, tuple[Scalar, ...]], ...]:
+    return tuple((claim, section.scalars(claim)) for claim in section.names())
 
 
 def _share_a_use(one: TokenIssuer, other: TokenIssuer) -> bool:
     return (one.login and other.login) or (one.sync and other.sync)
 
 
-def _check_issuer(issuer: TokenIssuer) -> None:
+def _check_issuer(section: Section, issuer: TokenIssuer) -> None:
     if not issuer.audience:
         remedy = (
             "Give the audience that the issuer writes for this app: tokens for others do not count"
         )
-        raise refusal(f"{issuer.name}.audience", "it is missing", remedy)
+        section.refuse("audience", "it is missing", remedy)
     if not issuer.login and not issuer.sync:
         remedy = "Set login or sync to true, or remove the section"
-        raise refusal(issuer.name, "its tokens are good for nothing", remedy)
+        section.refuse(None, "its tokens are good for nothing", remedy)
     keys = (issuer.key_env, issuer.key_file, issuer.jwks_url, issuer.discovery)
-    if sum(map(bool, keys)) != 1:
+    if sum(map(bool, keys)) != 1 and section.sound("key_env", "key_file", "jwks_url", "discovery"):
         remedy = "Give exactly one of key_env, key_file, jwks_url and discovery"
-        raise refusal(issuer.name, "its key is not clear", remedy)
+        section.refuse(None, "its key is not clear", remedy)
     for setting, given, url in (
         ("jwks_url", bool(issuer.jwks_url), issuer.jwks_url),
         ("issuer", issuer.discovery, issuer.issuer),
@@ -150,10 +140,10 @@ def _check_issuer(issuer: TokenIssuer) -> None:
             continue
         if not is_safe_place(url):
             why = "whoever stands in between could put keys in"
-            raise refusal(f"{issuer.name}.{setting}", why, "Use an address with https")
+            section.refuse(setting, why, "Use an address with https")
         if issuer.algorithm == "HS256":
             why = "a shared secret is not published"
-            raise refusal(f"{issuer.name}.{setting}", why, "Use key_env or key_file for HS256")
-    if issuer.discovery and urlsplit(issuer.issuer).query:
+            section.refuse(setting, why, "Use key_env or key_file for HS256")
+    if issuer.discovery and "?" in issuer.issuer:
         why = "an issuer has no query"  # OpenID Connect Discovery 1.0, section 3
-        raise refusal(f"{issuer.name}.issuer", why, "Write it as the issuer does")
+        section.refuse("issuer", why, "Write it as the issuer does")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
-from syncauth.server.settings.section import Section, refusal
+from syncauth.server.settings.section import Section
 
 MINUTE: Final = 60
 DAY: Final = 24 * 3600
@@ -49,6 +50,7 @@ class MailSettings:
     smtp_tls: SmtpTls = "starttls"
     smtp_user: str = ""
     smtp_password_env: str = ""
+    smtp_password_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +86,24 @@ def read_email(section: Section) -> EmailSettings:
         token_seconds=section.integer("token_seconds", 1800, low=MINUTE, high=7 * DAY),
         conceal_accounts=section.flag("conceal_accounts", default=False),
     )
-    section.finish()
     for name, wanted, url in (
         ("confirm_url", email.confirmation == "mail", email.confirm_url),
         ("reset_url", email.reset == "mail", email.reset_url),
     ):
         if wanted and not url:
             remedy = "Give the address of the page that passes token and tokenId on to the app"
-            raise refusal(f"email.{name}", "it is missing", remedy)
-    if email.conceal_accounts and email.confirmation != "mail":
+            section.refuse(name, "it is missing", remedy)
+    if email.conceal_accounts and email.confirmation != "mail" and section.sound("confirmation"):
         why = "whoever can log in at once after the registration learns whether the account is new"
         remedy = 'Set email.confirmation = "mail"'
-        raise refusal("email.conceal_accounts", why, remedy)
+        section.refuse("conceal_accounts", why, remedy)
     return email
 
 
-def read_mail(section: Section, *, test_mode: bool) -> MailSettings:
-    """Read `[mail]`."""
+def read_mail(section: Section, folder: Path, *, test_mode: bool) -> MailSettings:
+    """Read `[mail]`; the file of the password is relative to `folder`."""
     standard = MailSettings()
+    env, file = section.secret("smtp_password", folder)
     mail = MailSettings(
         sender=cast("MailSender", section.choice("sender", ("none", "console", "smtp"))),
         from_address=section.optional_text("from_address") or "",
@@ -109,23 +111,29 @@ def read_mail(section: Section, *, test_mode: bool) -> MailSettings:
         smtp_port=section.integer("smtp_port", standard.smtp_port, low=1, high=65535),
         smtp_tls=cast("SmtpTls", section.choice("smtp_tls", ("starttls", "tls", "none"))),
         smtp_user=section.optional_text("smtp_user") or "",
-        smtp_password_env=section.optional_text("smtp_password_env") or "",
+        smtp_password_env=env,
+        smtp_password_file=file,
     )
-    section.finish()
     if mail.sender == "console" and not test_mode:
         remedy = "Use it with server.test_mode = true only: it prints tokens"
-        raise refusal("mail.sender", 'it is "console"', remedy)
+        section.refuse("sender", 'it is "console"', remedy)
     if mail.sender == "smtp" and not mail.from_address:
-        raise refusal("mail.from_address", "it is missing", "Give the address that mail comes from")
-    if mail.smtp_tls == "none" and mail.smtp_host not in {"localhost", "127.0.0.1", "::1"}:
+        section.refuse("from_address", "it is missing", "Give the address that mail comes from")
+    near = mail.smtp_host in {"localhost", "127.0.0.1", "::1"} or not section.sound("smtp_host")
+    if mail.smtp_tls == "none" and not near:
         why = "tokens and the password would travel in clear text"
-        raise refusal("mail.smtp_tls", why, 'Use "starttls" or "tls"')
+        section.refuse("smtp_tls", why, 'Use "starttls" or "tls"')
+    if bool(mail.smtp_user) != bool(env or file) and section.sound(
+        "smtp_user", "smtp_password_env", "smtp_password_file"
+    ):
+        remedy = "Give smtp_user, and one of smtp_password_env and smtp_password_file"
+        section.refuse("smtp_user", "a name needs a password and a password a name", remedy)
     return mail
 
 
 def read_hooks(section: Section) -> Hooks:
     """Read `[hooks]`."""
-    hooks = Hooks(
+    return Hooks(
         custom_login=section.optional_text("custom_login"),
         custom_data=section.optional_text("custom_data"),
         confirm=section.optional_text("confirm"),
@@ -133,8 +141,6 @@ def read_hooks(section: Section) -> Hooks:
         mail=section.optional_text("mail"),
         authenticate=section.optional_text("authenticate"),
     )
-    section.finish()
-    return hooks
 
 
 def read_functions(section: Section) -> Mapping[str, NamedFunction]:
@@ -145,7 +151,7 @@ def read_functions(section: Section) -> Mapping[str, NamedFunction]:
 def _function(section: Section, name: str) -> NamedFunction:
     if not section.is_table(name):
         return NamedFunction(section.text(name))
-    table = Section(f"{section.name}.{name}", section.table(name))
+    table = section.section(name)
     function = NamedFunction(
         call=table.text("call"),
         process=table.flag("process", default=False),
@@ -157,6 +163,10 @@ def _function(section: Section, name: str) -> NamedFunction:
 
 def _url(section: Section, name: str) -> str:
     url = section.optional_text(name) or ""
-    if url and not urlsplit(url).scheme:
-        raise refusal(f"{section.name}.{name}", f"it is {url!r}", "Give a whole URL")
+    try:
+        whole = not url or bool(urlsplit(url).scheme)
+    except ValueError:
+        whole = False
+    if not whole:
+        section.refuse(name, f"it is {url!r}", "Give a whole URL")
     return url

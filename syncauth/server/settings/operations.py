@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from syncauth.server.settings.section import Section, refusal
+from syncauth.server.settings.section import Section
 
 HIGHEST_PORT: Final = 65_535
 
@@ -23,7 +23,7 @@ class MetricsSettings:
     """
 
     port: int | None = None
-    token_env: str | None = None
+    token_env: str = ""
     token_file: Path | None = None
 
 
@@ -40,23 +40,14 @@ def read_metrics(section: Section, folder: Path) -> MetricsSettings:
     """Read `[metrics]`; `token_file` is relative to `folder`."""
     has_port = "port" in section.names()
     port = section.integer("port", 0, low=0, high=HIGHEST_PORT)
-    token_env = section.optional_text("token_env")
-    token_file = section.optional_text("token_file")
-    section.finish()
-    if token_env is not None and token_file is not None:
-        remedy = "Keep one of metrics.token_env and metrics.token_file"
-        raise refusal("metrics.token_file", "the token has two sources", remedy)
-    return MetricsSettings(
-        port=port if has_port else None,
-        token_env=token_env,
-        token_file=None if token_file is None else folder / token_file,
-    )
+    token_env, token_file = section.secret("token", folder)
+    return MetricsSettings(port if has_port else None, token_env, token_file)
 
 
 def read_drain(section: Section) -> DrainSettings:
     """Read `[drain]`."""
     standard = DrainSettings()
-    drain = DrainSettings(
+    return DrainSettings(
         seconds=section.integer("seconds", standard.seconds, low=0, high=3_600),
         retry_after_seconds=section.integer(
             "retry_after_seconds", standard.retry_after_seconds, low=0, high=3_600
@@ -65,5 +56,3 @@ def read_drain(section: Section) -> DrainSettings:
             "reconnects_per_second", standard.reconnects_per_second, low=1, high=100_000
         ),
     )
-    section.finish()
-    return drain

@@ -243,6 +243,14 @@ class AccountStore(SubjectStore, Protocol):
         """End all sessions of the user and return the ids of those that had been active."""
         ...
 
+    def revoke_all(self, now: float) -> int:
+        """End all active sessions and return how many there were."""
+        ...
+
+    def lives_from_before(self, moment: float, now: float) -> bool:
+        """Tell whether a session that was opened before `moment` has neither ended nor expired."""
+        ...
+
     def disable_user(self, user_id: str, now: float) -> tuple[str, ...]:
         """Forbid logins and end all sessions; returns as `revoke_user`, and what stands for subjects."""
         ...

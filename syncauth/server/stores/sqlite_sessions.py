@@ -134,6 +134,24 @@ class SqliteSessions(SqliteSubjects):
         with self._transaction():
             return self._end(now, "revoked", user=user_id)
 
+    def revoke_all(self, now: float) -> int:
+        """End all active sessions and return how many there were."""
+        with self._transaction():
+            return self._connection.execute(
+                "UPDATE _sync_sessions SET ended_at = ?1, end_reason = 'revoked',"
+                " token = x'', spent = NULL, refresh_id = NULL"
+                " WHERE ended_at IS NULL AND expires_at > ?1",
+                (now,),
+            ).rowcount
+
+    def lives_from_before(self, moment: float, now: float) -> bool:
+        """Tell whether a session that was opened before `moment` has neither ended nor expired."""
+        sql = (
+            "SELECT 1 FROM _sync_sessions"
+            " WHERE created_at < ? AND ended_at IS NULL AND expires_at > ? LIMIT 1"
+        )
+        return self._one(sql, moment, now) is not None
+
     def holds(self, session_id: str, token_hash: bytes, now: float) -> bool:
         """Tell whether this is the present refresh token of an active session; changes nothing."""
         active = self.session_status(session_id, now) is SessionStatus.ACTIVE

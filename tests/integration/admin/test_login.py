@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from syncauth.models import Secret
-from syncauth.server.accounts.issuer import Issuer, TokenFault, open_key
+from syncauth.server.accounts.issuer import Issuer, TokenFault
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.clock import SystemClock
 from tests.integration.admin.conftest import (
     APP,
@@ -96,8 +97,8 @@ def test_attempts_are_slowed_down_for_each_key(start: Start) -> None:
 def test_nothing_works_without_a_token(server: AdminServer) -> None:
     """Each path refuses who has no token, a user's token, or one of another key's server."""
     user = Account.log_in(server.url, "ann")
-    forged = Issuer(open_key(server.directory), "test").admin_token(NOBODY, now=0, life=9e9)
-    of_no_key = Issuer(open_key(server.data), "test").admin_token(NOBODY, now=0, life=9e9)
+    forged = Issuer(SigningKeys(server.directory), "test").admin_token(NOBODY, now=0, life=9e9)
+    of_no_key = Issuer(SigningKeys(server.data), "test").admin_token(NOBODY, now=0, life=9e9)
     tokens = [None, "x", user.access, user.refresh, forged.text.reveal(), of_no_key.text.reveal()]
     with httpx.Client(base_url=server.url) as client:
         for token in tokens:
@@ -111,7 +112,7 @@ def test_nothing_works_without_a_token(server: AdminServer) -> None:
 
 def test_token_ends(admin: Admin, server: AdminServer) -> None:
     """A token of a good key counts until its end, and no token of an administrator is a user's."""
-    issuer, now = Issuer(open_key(server.data), "test"), SystemClock().wall()
+    issuer, now = Issuer(SigningKeys(server.data), "test"), SystemClock().wall()
     for left, status in ((5, 200), (-1, 401)):
         token = issuer.admin_token(admin.key, now=now - 1000, life=1000 + left).text.reveal()
         admin.client.headers["Authorization"] = f"Bearer {token}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from syncauth.server.accounts.issuer import Issuer, domain_id, open_key
+from syncauth.server.accounts.issuer import Issuer, domain_id
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.clock import SystemClock
 from syncauth.server.stores.interface import SessionRecord
 from tests.integration.admin.conftest import Admin, AdminServer
@@ -34,7 +35,7 @@ def test_custom_data_goes_along_and_the_end_is_said(
     admin: Admin, server: AdminServer, ann: Account
 ) -> None:
     """Custom data is told as `custom_user_data`; a token that has ended gives the text "token expired"."""
-    issuer, now = Issuer(open_key(server.data), "test"), SystemClock().wall()
+    issuer, now = Issuer(SigningKeys(server.data), "test"), SystemClock().wall()
     session = SessionRecord(
         claims(ann.access)["iss"], ann.user, "d", "i", "x", True, now + 9e6, None, {"a": 1}
     )
@@ -52,8 +53,8 @@ def test_what_is_no_access_token_of_ours(admin: Admin, server: AdminServer, ann:
     session = SessionRecord(
         claims(ann.access)["iss"], ann.user, "d", "i", "x", True, now + 9e6, None, None
     )
-    other_key = Issuer(open_key(server.directory), "test")
-    other_app = Issuer(open_key(server.data), "other")
+    other_key = Issuer(SigningKeys(server.directory), "test")
+    other_app = Issuer(SigningKeys(server.data), "other")
     tokens = [
         ann.refresh,
         ann.access[:-2],

@@ -22,8 +22,10 @@ from starlette.applications import Starlette
 
 from syncauth.interfaces import Clock
 from syncauth.server.accounts.custom_data import prepare_query
-from syncauth.server.accounts.issuer import Issuer, open_key
+from syncauth.server.accounts.foreign_tokens import ForeignTokens
+from syncauth.server.accounts.issuer import Issuer
 from syncauth.server.accounts.passwords import Passwords
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.clock import SystemRandomness
 from syncauth.server.routes.api import ERROR_HANDLERS, AuthApi
 from syncauth.server.services import Parts, open_services
@@ -178,11 +180,12 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             Parts(
                 store=thread.run_blocking(SqliteAccounts, connection),
                 thread=thread,
-                issuer=Issuer(open_key(tmp_path), config.app_id),
+                issuer=Issuer(SigningKeys(tmp_path), config.app_id),
                 passwords=passwords,
                 clock=clock or set_clock,
                 randomness=SystemRandomness(),
                 on_revoked=on_revoked,
+                foreign=ForeignTokens(config.issuers),
                 query=None if sql is None else thread.run_blocking(prepare_query, connection, sql),
             ),
         )

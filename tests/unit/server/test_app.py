@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from syncauth.errors import FileCorrupt, InvalidConfig
-from syncauth.server.accounts.issuer import KEY_FILE
+from syncauth.server.accounts.key_file import KEY_FILE
 from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
 from syncauth.server.settings.config import LoginSettings, ServedTable, ServerConfig

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import stat
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,18 +13,16 @@ from hypothesis import given, strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from syncauth.errors import FileCorrupt
 from syncauth.models import Secret
 from syncauth.server.accounts.issuer import (
-    KEY_FILE,
     Claims,
     Issuer,
     TokenFault,
     domain_id,
-    open_key,
     token_hash,
 )
 from syncauth.server.stores.interface import SessionRecord
+from tests.support.signing import keys_with
 
 NOW = 1_700_000_000.25
 DEVICE = "ab" * 12
@@ -42,7 +38,7 @@ SESSION = SessionRecord(
     custom_data=None,
 )
 KEY = ECKey.generate_key("P-256", private=True)
-ISSUER = Issuer(KEY, "field-notes")
+ISSUER = Issuer(keys_with(KEY), "field-notes")
 
 
 def access(session: SessionRecord = SESSION, life: float = 1800) -> Secret:
@@ -64,7 +60,7 @@ def payload(token: Secret) -> dict[str, Any]:
 
 def signed(claims: dict[str, Any], key: ECKey = KEY) -> Secret:
     """Sign any claims with a key of our kind."""
-    return Secret(jwt.encode({"alg": "ES256"}, claims, key))
+    return Secret(jwt.encode({"alg": "ES256", "kid": key.thumbprint()}, claims, key))
 
 
 def test_access_token_has_the_claims_of_app_services() -> None:
@@ -130,8 +126,8 @@ def test_types_are_not_exchangeable() -> None:
 
 def test_other_key_and_other_app_are_refused() -> None:
     """A token of another server, or of another app with the same key, is not accepted."""
-    other_key = Issuer(ECKey.generate_key("P-256", private=True), "field-notes")
-    other_app = Issuer(KEY, "other-app")
+    other_key = Issuer(keys_with(ECKey.generate_key("P-256", private=True)), "field-notes")
+    other_app = Issuer(keys_with(KEY), "other-app")
 
     for issuer in (other_key, other_app):
         assert issuer.verify_access(access(), NOW) is TokenFault.INVALID
@@ -221,36 +217,34 @@ def test_odd_headers_are_refused(header: bytes) -> None:
     assert ISSUER.verify_access(Secret(text), NOW) is TokenFault.INVALID
 
 
-def test_key_is_made_once_and_is_private(tmp_path: Path) -> None:
-    """The first start makes the key, readable by its owner alone; later starts read the same."""
-    first = open_key(tmp_path)
-    second = open_key(tmp_path)
+def test_a_key_that_is_not_ours_is_not_looked_for() -> None:
+    """A token names its key among our own only: without a name, or with another's, it is refused."""
+    claims = payload(access())
+    other = ECKey.generate_key("P-256", private=True)
+    embedded = {"alg": "ES256", "kid": other.thumbprint(), "jwk": other.as_dict(private=False)}
 
-    assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
-    token = Issuer(first, "a").access_token(SESSION, now=NOW, life=60).text
-    assert isinstance(Issuer(second, "a").verify_access(token, NOW), Claims)
+    for header, key in (
+        ({"alg": "ES256"}, KEY),
+        ({"alg": "ES256", "kid": other.thumbprint()}, KEY),
+        ({"alg": "ES256", "kid": KEY.thumbprint()}, other),
+        ({"alg": "ES256", "kid": KEY.thumbprint() + "x"}, KEY),
+        (embedded, other),
+    ):
+        token = Secret(jwt.encode(header, claims, key))
+        assert ISSUER.verify_access(token, NOW) is TokenFault.INVALID
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{}",
-        "not JSON",
-        '{"kty":"oct","k":"c2VjcmV0LXRleHQ"}',
-        json.dumps(KEY.as_dict(private=False)),
-        json.dumps(ECKey.generate_key("P-384", private=True).as_dict(private=True)),
-    ],
-)
-def test_damaged_key_is_told_and_left(tmp_path: Path, text: str) -> None:
-    """A key file that holds no such key is refused, left as it is, and not shown (I10)."""
-    (tmp_path / KEY_FILE).write_text(text)
+@pytest.mark.parametrize("kid", ["7", "null", "[]", "{}", "true"])
+def test_odd_key_ids_are_refused(kid: str) -> None:
+    """What is no text names no key."""
+    body, signature = access().reveal().split(".")[1:]
+    header = encoded(b'{"alg":"ES256","kid":' + kid.encode() + b"}")
+    text = f"{header}.{body}.{signature}"
 
-    with pytest.raises(FileCorrupt) as caught:
-        open_key(tmp_path)
+    assert ISSUER.verify_access(Secret(text), NOW) is TokenFault.INVALID
 
-    assert caught.value.path == str(tmp_path / KEY_FILE)
-    assert "secret-text" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert (tmp_path / KEY_FILE).read_text() == text
+
+@pytest.mark.parametrize("text", ["a.b.c.d.e", "e30.e30.e30.e30.e30", "..", "....", "a.b"])
+def test_texts_of_other_forms_are_refused(text: str) -> None:
+    """An encrypted token, or half of one, is none of ours."""
+    assert ISSUER.verify_access(Secret(text), NOW) is TokenFault.INVALID

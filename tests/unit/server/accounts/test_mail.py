@@ -8,6 +8,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -148,6 +149,18 @@ def test_password_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InvalidConfig):
         open_sender(settings, None)
     monkeypatch.setitem(os.environ, "SMTP_WORD", "hunter2")
+
+    sender = open_sender(settings, None)
+    assert isinstance(sender, SmtpSender)
+    assert "hunter2" not in repr(vars(sender))
+
+
+def test_password_comes_from_a_file(tmp_path: Path) -> None:
+    """I10: as containers give it; the sender does not show it."""
+    (tmp_path / "word").write_text("hunter2\n")
+    settings = MailSettings(
+        "smtp", "a@example.com", smtp_user="a", smtp_password_file=tmp_path / "word"
+    )
 
     sender = open_sender(settings, None)
     assert isinstance(sender, SmtpSender)

@@ -6,11 +6,15 @@ import pytest
 
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.admin import AdminSettings, read_admin
+from syncauth.server.settings.faults import Faults
 from syncauth.server.settings.section import Section
 
 
 def read(**values: object) -> AdminSettings:
-    return read_admin(Section("admin", values))
+    faults = Faults()
+    admin = read_admin(Section("admin", values, faults))
+    faults.check()
+    return admin
 
 
 def test_it_is_off_and_for_this_machine_by_default() -> None:

@@ -184,8 +184,9 @@ def test_bad_setting_is_named(folder: Path, text: str, setting: str) -> None:
 
     assert caught.value.setting == setting
     assert setting in str(caught.value)
-    assert caught.value.why
-    assert caught.value.remedy
+    (fault,) = caught.value.faults
+    assert fault.why
+    assert fault.remedy
 
 
 def test_range_is_told(folder: Path) -> None:

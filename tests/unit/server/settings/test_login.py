@@ -98,6 +98,13 @@ def test_sections_are_read(tmp_path: Path) -> None:
         ('[mail]\nsender = "console"', "mail.sender"),
         ('[mail]\nsender = "smtp"', "mail.from_address"),
         ('[mail]\nsmtp_host = "far.example"\nsmtp_tls = "none"', "mail.smtp_tls"),
+        ('[mail]\nsmtp_user = "u"', "mail.smtp_user"),
+        ('[mail]\nsmtp_password_env = "P"', "mail.smtp_user"),
+        (
+            '[mail]\nsmtp_user = "u"\nsmtp_password_env = "P"\nsmtp_password_file = "p"',
+            "mail.smtp_password_file",
+        ),
+        ('[mail]\nsmtp_user = "u"\nsmtp_password_file = "a\\u0000b"', "mail.smtp_password_file"),
         ('[issuers.id]\naudience = ["a"]', "issuers.id.issuer"),
         ('[issuers.id]\nissuer = "i"\nkey_env = "K"', "issuers.id.audience"),
         (ISSUER, "issuers.id"),
@@ -129,6 +136,16 @@ def test_bad_setting_is_named(tmp_path: Path, text: str, setting: str) -> None:
         read(tmp_path, text)
 
     assert refused.value.setting == setting
+
+
+def test_the_file_of_a_password_lies_beside_the_settings(tmp_path: Path) -> None:
+    """Its path is relative to the folder of the configuration file, and may be absolute."""
+    mail = '[mail]\nsmtp_user = "u"\nsmtp_password_file = '
+
+    assert read(tmp_path, mail + '"word"').mail.smtp_password_file == tmp_path / "word"
+    assert read(tmp_path, mail + '"/run/secrets/w"').mail.smtp_password_file == Path(
+        "/run/secrets/w"
+    )
 
 
 def test_console_is_for_test_mode(tmp_path: Path) -> None:
