@@ -81,12 +81,19 @@ class _AccessPayload(msgspec.Struct, frozen=True):
     user_data: dict[str, Any] | None = None
 
 
+class _Identity(msgspec.Struct, frozen=True):
+    id: str = ""
+    provider_type: str = ""
+
+
 class _RefreshPayload(msgspec.Struct, frozen=True):
     typ: Literal["refresh"]
     sub: str
     baas_id: str
     exp: int
     baas_domain_id: str
+    baas_device_id: str = ""
+    baas_identity: _Identity = _Identity()
 
 
 class _AdminPayload(msgspec.Struct, frozen=True):
@@ -157,12 +164,32 @@ class Issuer:
 
     def verify_refresh(self, token: Secret, now: float) -> Claims | TokenFault:
         """Check signature, app, type and end of a refresh token. The session is not looked at."""
+        told = self.read_refresh(token, now)
+        if isinstance(told, TokenFault):
+            return told
+        return Claims(told.user_id, told.session_id, told.expires_at)
+
+    def read_refresh(self, token: Secret, now: float) -> SessionRecord | TokenFault:
+        """Check as above, and return the session as the token tells it, good for signing its successor.
+
+        Whether it rotates, how it stands and its custom data are for the store to say.
+        """
         payload = self._verified(token, _RefreshPayload)
         if payload is None:
             return TokenFault.INVALID
         if payload.exp <= now:
             return TokenFault.EXPIRED
-        return Claims(payload.sub, payload.baas_id, payload.exp)
+        return SessionRecord(
+            session_id=payload.baas_id,
+            user_id=payload.sub,
+            device_id=payload.baas_device_id,
+            identity_id=payload.baas_identity.id,
+            provider_type=payload.baas_identity.provider_type,
+            rotates=True,
+            expires_at=payload.exp,
+            end_reason=None,
+            custom_data=None,
+        )
 
     def read_access(self, token: Secret) -> AccessToken | None:
         """Check signature, app and type of an access token, and tell what it says, ended or not."""

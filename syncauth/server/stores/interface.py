@@ -11,6 +11,7 @@ behaviour.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -131,6 +132,29 @@ class SessionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """A refresh token that was presented at `now`, and what is to take its place; all three are hashes."""
+
+    session_id: str
+    presented: bytes = field(repr=False)
+    refresh_id: bytes | None = field(repr=False)
+    successor: bytes = field(repr=False)
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What became of it, and the session, None if it is not known.
+
+    `reason` tells for `ENDED` and `REUSED` why, in a word of `syncauth.models.ReloginReason`.
+    """
+
+    outcome: RotationOutcome
+    session: SessionRecord | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityRecord:
     """One login of a user at an identity provider."""
 
@@ -211,6 +235,13 @@ class AccountStore(Protocol):
         The token of the session is replaced and remembered with the refresh id. A token that was
         replaced comes again with the same refresh id while its successor is unused: the successor
         is replaced once more, at any time. Any other token revokes the session.
+        """
+        ...
+
+    def rotate_all(self, rotations: Sequence[Rotation]) -> list[Rotated]:
+        """Judge several as `rotate` would one after the other, and keep them all in one transaction.
+
+        If it fails, nothing of any of them is kept.
         """
         ...
 

@@ -1,5 +1,5 @@
 """
-Sessions in the server's SQLite file: opened, rotated, judged and ended.
+Sessions in the server's SQLite file: opened, judged and ended; their rotation is `sqlite_rotations`.
 
 This module must never see a token, only hashes, and never read a clock.
 """
@@ -7,7 +7,7 @@ This module must never see a token, only hashes, and never read a clock.
 from __future__ import annotations
 
 from syncauth.server.stores.account_tables import AccountTables, json_object
-from syncauth.server.stores.interface import RotationOutcome, SessionRecord, SessionStatus
+from syncauth.server.stores.interface import SessionRecord, SessionStatus
 
 
 class SqliteSessions(AccountTables):
@@ -61,47 +61,6 @@ class SqliteSessions(AccountTables):
             end_reason=row[6],
             custom_data=json_object(row[7]),
         )
-
-    def rotate(
-        self,
-        session_id: str,
-        *,
-        presented: bytes,
-        refresh_id: bytes | None,
-        successor: bytes,
-        now: float,
-    ) -> RotationOutcome:
-        """Judge a presented refresh token; see `AccountStore.rotate`."""
-        with self._transaction():
-            if self.session_status(session_id, now) is not SessionStatus.ACTIVE:
-                return RotationOutcome.ENDED
-            if self._one(
-                "SELECT 1 FROM _sync_sessions WHERE id = ? AND token = ? AND NOT rotates",
-                session_id,
-                presented,
-            ):
-                return RotationOutcome.STANDS
-            if self._changed(
-                "UPDATE _sync_sessions SET token = ?1, spent = ?2, refresh_id = ?3"
-                " WHERE id = ?4 AND token = ?2",
-                successor,
-                presented,
-                refresh_id,
-                session_id,
-            ):
-                return RotationOutcome.ROTATED
-            # A repeat: the successor is unused while the token before it is the last one spent.
-            # Without a refresh id `refresh_id = NULL` holds for nobody, so that there is no repeat.
-            if self._changed(
-                "UPDATE _sync_sessions SET token = ? WHERE id = ? AND spent = ? AND refresh_id = ?",
-                successor,
-                session_id,
-                presented,
-                refresh_id,
-            ):
-                return RotationOutcome.ROTATED
-            self._end(now, "reuse_detected", session=session_id)
-            return RotationOutcome.REUSED
 
     def session_status(self, session_id: str, now: float) -> SessionStatus:
         """Read what the session is good for; never begins a transaction."""
