@@ -24,6 +24,7 @@ from typing import Final
 import click
 import uvicorn
 
+from syncauth.cli.loops import run_on_fast_loop
 from syncauth.errors import InvalidConfig, SyncAuthError
 from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
@@ -102,7 +103,9 @@ def serve(
             _listen(host, port) as door,
             contextlib.nullcontext() if own_port is None else _listen(LOOPBACK, own_port) as other,
         ):
-            asyncio.run(_run(config, data_dir, door, other, behind_tls_proxy=behind_tls_proxy))
+            run_on_fast_loop(
+                _run(config, data_dir, door, other, behind_tls_proxy=behind_tls_proxy)
+            )
     except InvalidConfig as error:
         _fail(error, 2)
     except (SyncAuthError, OSError) as error:

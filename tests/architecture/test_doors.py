@@ -12,7 +12,7 @@ DOORS = {
     "airportsdata": {"syncauth.demo.story"},
     "argon2": {"syncauth.server.accounts.passwords"},
     "click": {"syncauth.cli"},
-    "cryptography": {"syncauth.adapters.keys"},
+    "cryptography": {"syncauth.adapters.keys", "syncauth.server.accounts.es256"},
     "filelock": {"syncauth.adapters.locks"},
     "httpx": {
         "syncauth.blocking_user",
@@ -26,6 +26,7 @@ DOORS = {
     "joserfc": {
         "syncauth.adapters.oauth_identity",
         "syncauth.server.accounts.foreign_tokens",
+        "syncauth.server.accounts.es256",
         "syncauth.server.accounts.issuer",
     },
     "keyring": {"syncauth.adapters.keys"},

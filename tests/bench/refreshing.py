@@ -48,7 +48,10 @@ def refreshes(directory: Path, count: int) -> dict[str, float]:
         )
         raise SystemExit(message)
     with JsonProcess("tests.support.empty_route") as bare:
-        empty = load(bare.hear()["url"], tokens)
+        url = bare.hear()["url"]
+        began = cpu_seconds(bare.pid)
+        empty = load(url, tokens)
+        empty_spent = cpu_seconds(bare.pid) - began
         bare.stop()
     rate = count / loaded["seconds"]
     return {
@@ -56,6 +59,8 @@ def refreshes(directory: Path, count: int) -> dict[str, float]:
         "refresh_cpu_us": spent / count * 1e6,
         "refresh_p50_ms": loaded["p50_ms"],
         "refresh_p99_ms": loaded["p99_ms"],
+        "empty_answer_per_second": count / empty["seconds"],
+        "empty_answer_cpu_us": empty_spent / count * 1e6,
         "refresh_per_empty_answer": rate / (count / empty["seconds"]),
     }
 
