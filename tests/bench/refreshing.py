@@ -8,34 +8,29 @@ all are answered, the rotations that the file holds must be exactly those that w
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 
-from syncauth.server.accounts.issuer import Issuer, open_key, token_hash
-from syncauth.server.stores.interface import SessionRecord
-from syncauth.server.stores.sqlite import open_server_file
-from syncauth.server.stores.sqlite_accounts import SqliteAccounts
-from tests.bench.shapes import NARROW
-from tests.support.processes import JsonProcess, Server, configure
+from tests.bench.prepared import prepare
+from tests.support.processes import JsonProcess, Server, cpu_seconds
 
 THREADS, CONNECTIONS = 2, 64
 LIMIT_SECONDS = 120
-DAY = 86_400
 SCRIPT = Path(__file__).with_name("refresh.lua")
 
 
 def refreshes(directory: Path, count: int) -> dict[str, float]:
     """Refresh `count` sessions once each, as fast as it goes; returns the figures."""
     home = directory / "refreshing"
-    configure(home, NARROW.server_schema, "[tables.narrow]")
     tokens = home / "tokens"
-    _prepare(home, tokens, count)
+    texts = [each.refresh for each in prepare(home, count)]
+    for thread in range(THREADS):
+        lines = [text.reveal() for text in texts[thread::THREADS]]
+        tokens.with_name(f"{tokens.name}.{thread + 1}").write_text("\n".join(lines) + "\n")
     with Server(home) as server:
         began = cpu_seconds(server.pid)
         loaded = load(server.url, tokens)
@@ -65,59 +60,6 @@ def refreshes(directory: Path, count: int) -> dict[str, float]:
     }
 
 
-def _prepare(home: Path, tokens: Path, count: int) -> None:
-    """Write users and sessions, and a file of tokens for each thread of the load."""
-    data = home / "data"
-    data.mkdir(mode=0o700)
-    issuer = Issuer(open_key(data), "test")
-    now = time.time()
-    sessions = [
-        SessionRecord(
-            session_id=f"{number:024x}",
-            user_id=f"{number:023x}f",
-            device_id=f"{number:023x}d",
-            identity_id=f"{number:023x}e",
-            provider_type="local-userpass",
-            rotates=True,
-            expires_at=now + 60 * DAY,
-            end_reason=None,
-            custom_data=None,
-        )
-        for number in range(count)
-    ]
-    texts = [
-        issuer.refresh_token(session, now=now, unique=os.urandom(16)).text for session in sessions
-    ]
-    with closing(open_server_file(data / "server.db", NARROW.server_schema)) as connection:
-        SqliteAccounts(connection)
-        connection.execute("BEGIN")
-        connection.executemany(
-            "INSERT INTO _sync_users (id, state, created_at, data) VALUES (?, 'enabled', ?, '{}')",
-            [(session.user_id, now) for session in sessions],
-        )
-        connection.executemany(
-            "INSERT INTO _sync_sessions (id, user_id, device_id, identity_id, provider_type,"
-            " rotates, created_at, expires_at, token) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
-            [
-                (
-                    session.session_id,
-                    session.user_id,
-                    session.device_id,
-                    session.identity_id,
-                    session.provider_type,
-                    now,
-                    session.expires_at,
-                    token_hash(text),
-                )
-                for session, text in zip(sessions, texts, strict=True)
-            ],
-        )
-        connection.execute("COMMIT")
-    for thread in range(THREADS):
-        lines = [text.reveal() for text in texts[thread::THREADS]]
-        tokens.with_name(f"{tokens.name}.{thread + 1}").write_text("\n".join(lines) + "\n")
-
-
 def load(url: str, tokens: Path) -> dict[str, float]:
     """Send every token once; returns what the script of `wrk` tells."""
     program = shutil.which("wrk")
@@ -145,9 +87,3 @@ def _rotated(file: Path) -> int:
         sql = "SELECT count(*) FROM _sync_sessions WHERE spent IS NOT NULL AND ended_at IS NULL"
         (count,) = connection.execute(sql).fetchone()
     return int(count)
-
-
-def cpu_seconds(process: int) -> float:
-    """Return the processor time that a process has had so far."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
