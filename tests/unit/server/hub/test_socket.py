@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 from starlette.types import Message
-from starlette.websockets import WebSocket
 
 from syncauth.sansio import messages
 from syncauth.server.hub import inputs, socket as sync_socket
@@ -63,8 +62,7 @@ class Line:
 
     async def serve(self) -> None:
         """Run the endpoint to its end."""
-        websocket = WebSocket(self.scope, self._receive, self.send)
-        await self._endpoint.route().endpoint(websocket)
+        await self._endpoint.route().app(self.scope, self._receive, self.send)
 
     def say(self, message: messages.ClientMessage) -> None:
         """Put a frame on the line."""
@@ -200,13 +198,14 @@ async def test_close_that_is_not_taken_is_given_up(
 async def test_pages_that_wait_are_not_sent_after_the_end(bench: Bench) -> None:
     """A close is told after what was said; pages are data: those not sent yet never are (I3)."""
     line, outgoing = Line(bench), Outgoing()
-    websocket = WebSocket(line.scope, line._receive, line.send)
-    await websocket.accept()
-
     for message in (CHECKPOINT, CHANGES, messages.Error("session_revoked", "", "relogin")):
         outgoing.send(message)
     outgoing.close(4401, "session_revoked")
-    await outgoing.write_to(websocket)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(None) as limit:
+            outgoing.begin(line.send, limit)
+            await line.received.join()  # until the close was sent
+    await outgoing.end()
 
     frames = [each["text"] for each in line.sent if each["type"] == "websocket.send"]
     assert [messages.decode_from_server(each).__class__ for each in frames] == [
