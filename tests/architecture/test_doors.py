@@ -14,6 +14,7 @@ DOORS = {
     "click": {"syncauth.cli"},
     "cryptography": {"syncauth.adapters.keys", "syncauth.server.accounts.es256"},
     "filelock": {"syncauth.adapters.locks"},
+    "httptools": set(),  # uvicorn takes it by itself
     "httpx": {
         "syncauth.blocking_user",
         "syncauth.user",
@@ -37,6 +38,7 @@ DOORS = {
     "starlette": {"syncauth.server"},
     "transitions": {"syncauth.sansio.statemachine"},
     "uvicorn": {"syncauth.cli.serve"},
+    "uvloop": {"syncauth.cli.loops"},
     "watchfiles": {"syncauth.adapters.watching"},
     "websockets": {"syncauth.adapters.websocket"},
 }

@@ -11,15 +11,18 @@ import json
 import shutil
 import signal
 import sqlite3
+import statistics
 import subprocess
 from contextlib import closing
 from pathlib import Path
 
+from tests.bench.baseline import fsync_times
 from tests.bench.prepared import prepare
 from tests.support.processes import JsonProcess, Server, cpu_seconds
 
 THREADS, CONNECTIONS = 2, 64
 LIMIT_SECONDS = 120
+FSYNCS = 200
 SCRIPT = Path(__file__).with_name("refresh.lua")
 
 
@@ -52,6 +55,7 @@ def refreshes(directory: Path, count: int) -> dict[str, float]:
     return {
         "refresh_per_second": rate,
         "refresh_cpu_us": spent / count * 1e6,
+        "refresh_per_fsync": rate * _fsync_seconds(directory),
         "refresh_p50_ms": loaded["p50_ms"],
         "refresh_p99_ms": loaded["p99_ms"],
         "empty_answer_per_second": count / empty["seconds"],
@@ -79,6 +83,11 @@ def load(url: str, tokens: Path) -> dict[str, float]:
         out, _ = process.communicate()
     told: dict[str, float] = json.loads(out.splitlines()[-1])
     return told
+
+
+def _fsync_seconds(directory: Path) -> float:
+    """Return what one fsync takes here: without shared commits there cannot be more refreshes than those."""
+    return statistics.median(fsync_times(directory, FSYNCS))
 
 
 def _rotated(file: Path) -> int:

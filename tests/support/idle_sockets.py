@@ -1,5 +1,5 @@
 """
-A program that opens many sync sockets, one for each token of a file, and keeps them open: as many devices with nothing to do.
+A program that opens a sync socket for each token of a file and keeps it open: many devices with nothing to do.
 
 It speaks the WebSocket protocol by itself (RFC 6455), over plain sockets, so that it takes little memory and time. Each
 device says hello and has its checkpoint before the next one comes. Pings are answered until stdin ends.

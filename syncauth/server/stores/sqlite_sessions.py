@@ -6,8 +6,27 @@ This module must never see a token, only hashes, and never read a clock.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from typing import Final
+
 from syncauth.server.stores.account_tables import AccountTables, json_object
 from syncauth.server.stores.interface import SessionRecord, SessionStatus
+
+# What the session is good for at ?2; of several cases the one that a person can do least about.
+_STATUS: Final = (
+    "CASE WHEN u.state = 'removed' THEN 'user_removed' WHEN u.state = 'disabled' THEN 'user_disabled'"
+    " WHEN s.ended_at IS NOT NULL THEN 'revoked' WHEN ?2 < s.expires_at THEN 'active'"
+    " ELSE 'expired' END"
+)
+
+# One value, for each row would give the processor away and have to win it back.
+_INACTIVE: Final = (
+    "SELECT json_group_array(json_array(id, status)) FROM (SELECT wanted.value AS id,"
+    f" iif(s.id IS NULL OR u.id IS NULL, 'revoked', {_STATUS}) AS status FROM json_each(?1) AS wanted"
+    " LEFT JOIN _sync_sessions AS s ON s.id = wanted.value"
+    " LEFT JOIN _sync_users AS u ON u.id = s.user_id) WHERE status <> 'active'"
+)
 
 
 class SqliteSessions(AccountTables):
@@ -65,18 +84,20 @@ class SqliteSessions(AccountTables):
     def session_status(self, session_id: str, now: float) -> SessionStatus:
         """Read what the session is good for; never begins a transaction."""
         row = self._one(
-            "SELECT u.state, s.ended_at IS NOT NULL, s.expires_at"
-            " FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id WHERE s.id = ?",
+            f"SELECT {_STATUS} FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id"
+            " WHERE s.id = ?1",
             session_id,
+            now,
         )
-        # Four cases, the one that a person can do least about first.
-        if row is None or row[0] == "removed":
-            return SessionStatus.REVOKED if row is None else SessionStatus.USER_REMOVED
-        if row[0] == "disabled":
-            return SessionStatus.USER_DISABLED
-        if row[1]:
-            return SessionStatus.REVOKED
-        return SessionStatus.ACTIVE if now < row[2] else SessionStatus.EXPIRED
+        return SessionStatus.REVOKED if row is None else SessionStatus(row[0])
+
+    def inactive_sessions(
+        self, session_ids: Collection[str], now: float
+    ) -> dict[str, SessionStatus]:
+        """Return what those sessions are that are not active; all in one step."""
+        row = self._one(_INACTIVE, json.dumps(list(session_ids)), now)
+        found: list[tuple[str, str]] = [] if row is None else json.loads(row[0])
+        return {session_id: SessionStatus(status) for session_id, status in found}
 
     def revoke_session(self, session_id: str, now: float) -> bool:
         """End the session; False if it is not known or had ended already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,10 +202,10 @@ async def test_pages_that_wait_are_not_sent_after_the_end(bench: Bench) -> None:
     for message in (CHECKPOINT, CHANGES, messages.Error("session_revoked", "", "relogin")):
         outgoing.send(message)
     outgoing.close(4401, "session_revoked")
-    with pytest.raises(TimeoutError):
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(None) as limit:
             outgoing.begin(line.send, limit)
-            await line.received.join()  # until the close was sent
+            await line.received.join()  # no end but that of the limit
     await outgoing.end()
 
     frames = [each["text"] for each in line.sent if each["type"] == "websocket.send"]
@@ -299,3 +300,36 @@ async def test_odd_number_in_a_row_ends_its_own_socket_alone(
     assert isinstance(error, messages.Error)
     assert error.code == "bad_message"
     assert line.sent[-1]["code"] == 4403
+
+
+async def test_failure_in_writing_ends_the_socket_and_is_raised(bench: Bench) -> None:
+    """A fault of the server is not hidden by a device that says nothing; a device that is gone is no fault."""
+    for fault, raised in ((ValueError("a fault"), True), (ConnectionResetError("gone"), False)):
+        line, outgoing = Line(bench), Outgoing()
+
+        async def fail(message: Message, fault: Exception = fault) -> None:
+            raise fault
+
+        outgoing.send(CHECKPOINT)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                outgoing.begin(fail, limit)
+                await line.received.join()
+        with pytest.raises(ValueError, match="a fault") if raised else contextlib.nullcontext():
+            await outgoing.end()
+
+
+async def test_idle_socket_keeps_neither_task_nor_headers(bench: Bench) -> None:
+    """What only the upgrade or a message needed is let go of, the token first of all (I10)."""
+    line = Line(bench)
+    before = asyncio.all_tasks()
+    serving = asyncio.ensure_future(line.serve())  # noqa: TID251
+    line.say(hello())
+    await line.wait_sent(3)
+    await bench.thread.run(bench.accounts.ping)  # the loop has turned: the writer has ended
+
+    assert asyncio.all_tasks() - before == {serving}
+    assert line.scope["headers"] == []
+    line.received.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    async with asyncio.timeout(SECONDS):
+        await serving
