@@ -49,7 +49,7 @@ function response(status)
    elseif status ~= 200 then
       refused = refused + 1
    end
-   if created + refused == #tokens then
+   if ended == 0 and created + refused == #tokens then
       ended = now()
       io.stderr:write("all answered\n")
       wrk.thread:stop()

@@ -3,7 +3,7 @@ Measures replay, download, latency and capture between real processes, and print
 
 The server and both devices are processes of their own. Replay is measured from the first connection after the rows
 were written offline until this process reads the last row from the server's file and finds the device's outbox and
-in flight empty; a download until it reads the last row from the device's file. The process ends with 1 if a file does not hold
+in flight empty; a download until it reads the last row from the device's file. Exits with 1 if a file does not hold
 the rows that it must, or was written with other pragmas.
 """
 

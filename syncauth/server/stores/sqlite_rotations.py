@@ -44,6 +44,9 @@ class _Row(msgspec.Struct, array_like=True, frozen=True):
     spent: str
     refresh_id: str
 
+    def __repr__(self) -> str:
+        return "_Row(…)"
+
     def held(self) -> HeldSession:
         """Return the session as it is judged; no hash is empty, so that an empty text is NULL."""
         record = SessionRecord(
