@@ -103,9 +103,7 @@ def serve(
             _listen(host, port) as door,
             contextlib.nullcontext() if own_port is None else _listen(LOOPBACK, own_port) as other,
         ):
-            run_on_fast_loop(
-                _run(config, data_dir, door, other, behind_tls_proxy=behind_tls_proxy)
-            )
+            run_on_fast_loop(_run(config, data_dir, door, other, behind_tls_proxy=behind_tls_proxy))
     except InvalidConfig as error:
         _fail(error, 2)
     except (SyncAuthError, OSError) as error:
