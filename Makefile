@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: venv test check demo bench mutants services services-keyring services-oauth services-app-services
+.PHONY: venv test check demo bench mutants services services-keyring services-oauth services-app-services services-wrk
 
 venv: .venv/.made
 .venv/.made: pyproject.toml constraints.txt
@@ -20,13 +20,13 @@ check: venv
 demo: venv
 	$(PYTHON) -m syncauth.demo
 
-bench: venv
+bench: venv services-wrk
 	$(PYTHON) -m tests.bench
 
 mutants: venv
 	$(PYTHON) -m tests.mutants
 
-services: services-keyring services-oauth services-app-services
+services: services-keyring services-oauth services-app-services services-wrk
 
 # The OAuth 2.0 servers that the tests run against, each with its own client at pinned versions.
 OAUTH := .services/oauth
@@ -49,6 +49,11 @@ services-keyring:
 	    command -v $$program > /dev/null || { apt-get update -qq && \
 	        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq dbus gnome-keyring libsecret-tools; break; }; \
 	done
+
+# The tool that loads the server with refreshes in `make bench`.
+services-wrk:
+	@test -x /usr/bin/wrk || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends wrk; }
 
 # The clients of App Services that the server is tested with, at pinned versions.
 APP_SERVICES := .services/app_services

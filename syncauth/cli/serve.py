@@ -24,6 +24,7 @@ from typing import Final
 import click
 import uvicorn
 
+from syncauth.cli.loops import run_on_fast_loop
 from syncauth.cli.serve_check import report
 from syncauth.errors import InvalidConfig, SyncAuthError
 from syncauth.server import SyncServer
@@ -119,7 +120,7 @@ def serve(
             contextlib.nullcontext() if own_port is None else _listen(LOOPBACK, own_port) as other,
             _all_told(config, config_path),
         ):
-            asyncio.run(_run(config, data_dir, door, other, behind_tls_proxy=behind_tls_proxy))
+            run_on_fast_loop(_run(config, data_dir, door, other, behind_tls_proxy=behind_tls_proxy))
     except InvalidConfig as error:
         # Its lines begin with a path where they come from the file, as editors expect.
         own = str(error).startswith(f"{config_path}:")

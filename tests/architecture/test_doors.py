@@ -12,8 +12,9 @@ DOORS = {
     "airportsdata": {"syncauth.demo.story"},
     "argon2": {"syncauth.server.accounts.passwords"},
     "click": {"syncauth.cli"},
-    "cryptography": {"syncauth.adapters.keys"},
+    "cryptography": {"syncauth.adapters.keys", "syncauth.server.accounts.es256"},
     "filelock": {"syncauth.adapters.locks"},
+    "httptools": set(),  # uvicorn takes it by itself
     "httpx": {
         "syncauth.blocking_user",
         "syncauth.user",
@@ -28,6 +29,7 @@ DOORS = {
         "syncauth.adapters.oauth_identity",
         "syncauth.server.accounts.foreign_keys",
         "syncauth.server.accounts.foreign_tokens",
+        "syncauth.server.accounts.es256",
         "syncauth.server.accounts.issuer",
         "syncauth.server.accounts.key_file",
         "syncauth.server.accounts.key_ring",
@@ -41,6 +43,7 @@ DOORS = {
     "starlette": {"syncauth.server"},
     "transitions": {"syncauth.sansio.statemachine"},
     "uvicorn": {"syncauth.cli.serve"},
+    "uvloop": {"syncauth.cli.loops"},
     "watchfiles": {"syncauth.adapters.watching"},
     "websockets": {"syncauth.adapters.websocket"},
 }

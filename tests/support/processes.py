@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -179,3 +180,17 @@ def configure(directory: Path, schema: str, tables: str, lifetimes: str = "") ->
         f'[server]\napp_id = "test"\nschema = "schema.sql"\ntest_mode = true\n'
         f'[login]\npassword_cost = "low"\n{lifetimes}\n{tables}\n'
     )
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the processor time that a process has had so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(process: int) -> int:
+    """Return the memory of a process, shared pages by its share of them."""
+    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(process)

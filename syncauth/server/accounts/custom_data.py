@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +31,13 @@ WHOLE: Final = "user_data"
 """A query with this one column gives the whole data as the text of a JSON object."""
 
 Query = Callable[[str], dict[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found for a user; None if there is nothing."""
+
+    data: dict[str, Any] | None
 
 
 class CustomData:
@@ -53,30 +61,55 @@ class CustomData:
         self, user_id: str, stored: dict[str, Any] | None
     ) -> dict[str, Any] | Denied | None:
         """Return the user's data now, or why it cannot be had; `stored` is what the store holds."""
-        if self._function is None and self._query is None:
-            return stored
+        found = await self.ask(user_id)
+        if found is None and self._query is not None:
+            found = await self._thread.run(self._read, self._query, user_id)
+        return found.data if isinstance(found, Found) else found or stored
+
+    async def ask(self, user_id: str) -> Found | Denied | None:
+        """Ask the team's function; None if there is none, and the store thread finds the data itself."""
+        if self._function is None:
+            return None
         try:
-            found = await self._look_up(user_id)
-            if found is None:
-                return None
-            text = msgspec.json.encode(found)
+            return _checked(await self._runner.call(self._function, user_id))
         except ServerBusy as busy:
             return too_many(busy.retry_after or 1)
         except Exception as error:  # noqa: BLE001 - whatever the team's code raises
-            # Its kind alone: the text may hold anything.
-            LOGGER.error("the custom data of a user cannot be had: %s", type(error).__name__)  # noqa: TRY400
-            return FAILED
-        if not isinstance(found, Mapping) or len(text) > LARGEST:
-            LOGGER.error("the custom data of a user is no object of at most %d bytes", LARGEST)
-            return FAILED
-        return dict(found)
+            return _failed(error)
 
-    async def _look_up(self, user_id: str) -> Any:
-        if self._function is not None:
-            return await self._runner.call(self._function, user_id)
-        if self._query is not None:
-            return await self._thread.run(self._query, user_id)
-        return None
+    def read_all(self, user_ids: Sequence[str]) -> list[Found | Denied | None]:
+        """Look users up with the query, in the store thread; None for those whose data the store holds."""
+        if self._query is None:
+            return [None] * len(user_ids)
+        return [self._read(self._query, user_id) for user_id in user_ids]
+
+    @staticmethod
+    def _read(query: Query, user_id: str) -> Found | Denied:
+        try:
+            return _checked(query(user_id))
+        except Exception as error:  # noqa: BLE001 - whatever the team's SQL fails of
+            return _failed(error)
+
+
+def _checked(found: object) -> Found | Denied:
+    """Return what was found if a token can carry it.
+
+    Raises:
+        Exception: it is nothing that JSON can hold.
+    """
+    if found is None:
+        return Found(None)
+    text = msgspec.json.encode(found)
+    if not isinstance(found, Mapping) or len(text) > LARGEST:
+        LOGGER.error("the custom data of a user is no object of at most %d bytes", LARGEST)
+        return FAILED
+    return Found(dict(found))
+
+
+def _failed(error: Exception) -> Denied:
+    # Its kind alone: the text may hold anything.
+    LOGGER.error("the custom data of a user cannot be had: %s", type(error).__name__)
+    return FAILED
 
 
 def prepare_query(connection: sqlite3.Connection, sql: str) -> Query:

@@ -16,15 +16,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-from joserfc import jws, jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, GuestProtocol
 
 from syncauth.models import Secret
+from syncauth.server.accounts import es256
 from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.stores.interface import SessionRecord
-
-ALGORITHM: Final = "ES256"
 
 LONGEST_TOKEN: Final = 64_000
 """Characters; a longer text is refused unread."""
@@ -77,12 +73,19 @@ class _AccessPayload(msgspec.Struct, frozen=True):
     user_data: dict[str, Any] | None = None
 
 
+class _Identity(msgspec.Struct, frozen=True):
+    id: str = ""
+    provider_type: str = ""
+
+
 class _RefreshPayload(msgspec.Struct, frozen=True):
     typ: Literal["refresh"]
     sub: str
     baas_id: str
     exp: int
     baas_domain_id: str
+    baas_device_id: str = ""
+    baas_identity: _Identity = _Identity()
 
 
 class _AdminPayload(msgspec.Struct, frozen=True):
@@ -112,7 +115,6 @@ class Issuer:
         """Take the keys of the data directory."""
         self._keys = keys
         self._domain = domain_id(app_id)
-        self._registry = jws.JWSRegistry(algorithms=[ALGORITHM])
 
     def access_token(self, session: SessionRecord, *, now: float, life: float) -> Issued:
         """Sign an access token for `life` seconds, or until the session ends if that is sooner.
@@ -152,12 +154,32 @@ class Issuer:
 
     def verify_refresh(self, token: Secret, now: float) -> Claims | TokenFault:
         """Check signature, app, type and end of a refresh token. The session is not looked at."""
+        told = self.read_refresh(token, now)
+        if isinstance(told, TokenFault):
+            return told
+        return Claims(told.user_id, told.session_id, told.expires_at)
+
+    def read_refresh(self, token: Secret, now: float) -> SessionRecord | TokenFault:
+        """Check as above, and return the session as the token tells it, good for signing its successor.
+
+        Whether it rotates, how it stands and its custom data are for the store to say.
+        """
         payload = self._verified(token, _RefreshPayload, now)
         if payload is None:
             return TokenFault.INVALID
         if payload.exp <= now:
             return TokenFault.EXPIRED
-        return Claims(payload.sub, payload.baas_id, payload.exp)
+        return SessionRecord(
+            session_id=payload.baas_id,
+            user_id=payload.sub,
+            device_id=payload.baas_device_id,
+            identity_id=payload.baas_identity.id,
+            provider_type=payload.baas_identity.provider_type,
+            rotates=True,
+            expires_at=payload.exp,
+            end_reason=None,
+            custom_data=None,
+        )
 
     def public_keys(self, now: float) -> list[dict[str, Any]]:
         """Return the keys with which others verify access tokens, as JSON Web Keys (RFC 7517)."""
@@ -202,27 +224,20 @@ class Issuer:
 
     def _sign(self, claims: dict[str, Any], now: float, expires_at: int) -> Issued:
         own = self._keys.signing(now)
-        header = {"alg": ALGORITHM, "kid": own.kid}
-        text = jwt.encode(header, claims, own.key, registry=self._registry)
-        return Issued(Secret(text), expires_at)
+        return Issued(Secret(es256.sign(claims, own.key, own.kid)), expires_at)
 
     def _verified(self, token: Secret, shape: type[_P], now: float) -> _P | None:
         """Return the payload if the signature is ours and it has that shape, else None."""
         text = token.reveal()
         if len(text) > LONGEST_TOKEN or not text.isascii() or text.count(".") != 2:  # noqa: PLR2004 - RFC 7515 section 7.1
             return None
-
-        def named(told: GuestProtocol) -> ECKey:
-            kid = told.headers().get("kid")
-            # Whatever is no refresh token is short-lived: keys that were retired long ago sign none.
-            key = self._keys.key_of(kid, now=now, access=not issubclass(shape, _RefreshPayload))
-            if key is None:
-                raise ValueError
-            return key
-
+        # Whatever is no refresh token is short-lived: keys that were retired long ago sign none.
+        short = not issubclass(shape, _RefreshPayload)
+        content = es256.verified(text, lambda kid: self._keys.key_of(kid, now=now, access=short))
+        if content is None:
+            return None
         try:
-            claims = jwt.decode(text, named, registry=self._registry).claims
-            payload = msgspec.convert(claims, shape)
-        except (JoseError, msgspec.ValidationError, ValueError, RecursionError):
+            payload = msgspec.json.decode(content, type=shape)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return None  # what exactly is wrong is of use to a forger only
         return payload if payload.baas_domain_id == self._domain else None

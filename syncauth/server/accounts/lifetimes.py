@@ -7,6 +7,7 @@ was kept and is out of the range of this server's mode does not count. This modu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from syncauth.interfaces import Clock
@@ -36,9 +37,14 @@ class LiveLifetimes:
         """Return a life that is at most `LOOK_AGAIN` seconds out of date."""
         now = self._clock.now()
         if self._looked_at is None or not 0 <= now - self._looked_at < LOOK_AGAIN:
-            self._changed = await self._thread.run(self._store.changed_lifetimes)
+            # Together, for under load many ask at the same moment.
+            self._changed = await self._thread.together(self._look, None)
             self._looked_at = now
         return seconds_of(self._config, self._changed, which)
+
+    def _look(self, askers: Sequence[None]) -> list[dict[Lifetime, int]]:
+        """Read once, in the store thread, for all who ask now."""
+        return [self._store.changed_lifetimes()] * len(askers)
 
     async def change(self, which: Lifetime, seconds: int) -> bool:
         """Change a life; False, and nothing is changed, if it is out of its range."""

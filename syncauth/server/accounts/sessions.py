@@ -18,11 +18,12 @@ from syncauth.interfaces import Clock, Randomness
 from syncauth.models import ANONYMOUS_DEVICE, Secret
 from syncauth.server.accounts import answers
 from syncauth.server.accounts.answers import Denied, LoggedIn, Refreshed
-from syncauth.server.accounts.custom_data import CustomData
+from syncauth.server.accounts.custom_data import CustomData, Found
 from syncauth.server.accounts.endings import Endings
 from syncauth.server.accounts.issuer import Claims, Issued, Issuer, TokenFault, token_hash
 from syncauth.server.accounts.lifetimes import LiveLifetimes
 from syncauth.server.accounts.pace import Pace
+from syncauth.server.accounts.rotations import Rotations, Wish
 from syncauth.server.operations.ids import name_user
 from syncauth.server.settings.config import DAY, ServerConfig
 from syncauth.server.stores.admin_interface import Lifetime
@@ -31,6 +32,7 @@ from syncauth.server.stores.interface import (
     LinkOutcome,
     LoginRecord,
     NewUser,
+    Rotation,
     RotationOutcome,
     SessionRecord,
     SessionStatus,
@@ -86,6 +88,7 @@ class Sessions:
         self._custom_data = custom_data
         self._lifetimes = lifetimes
         self._endings = Endings()
+        self._rotations = Rotations(store, custom_data, thread)
 
     async def refresh(
         self, token: Secret, refresh_id: str | None, address: str
@@ -95,32 +98,39 @@ class Sessions:
         `refresh_id` is the client's random id of this refresh: if the answer is lost, the same old
         token with the same id gets a fresh successor, as long as the one before has not been used.
         """
-        session = await self._session_of(token)
-        if isinstance(session, Denied):
-            return session
-        if slowed := self._pace.refresh(session.session_id, address):
+        now = self._clock.wall()
+        told = self._issuer.read_refresh(token, now)
+        if isinstance(told, TokenFault):
+            return answers.session_ended("expired" if told is TokenFault.EXPIRED else "revoked")
+        name_user(told.user_id, told.session_id)
+        if slowed := self._pace.refresh(told.session_id, address):
             return slowed
         # Before the rotation: what cannot be looked up must not cost the client its token.
-        signed = await self._sign_access(session)
-        if isinstance(signed, Denied):
-            return signed
-        access, life_ms = signed
+        asked = await self._custom_data.ask(told.user_id)
+        if isinstance(asked, Denied):
+            return asked
+        life = await self._lifetimes.seconds(Lifetime.ACCESS)
         now = self._clock.wall()
-        successor = self._sign_refresh(session, now)
-        outcome = await self._thread.run(
-            lambda: self._store.rotate(
-                session.session_id,
-                presented=token_hash(token),
-                refresh_id=None if refresh_id is None else token_hash(Secret(refresh_id)),
-                successor=token_hash(successor.text),
-                now=now,
-            )
+        successor = self._sign_refresh(told, now)
+        rotation = Rotation(
+            told.session_id,
+            presented=token_hash(token),
+            refresh_id=None if refresh_id is None else token_hash(Secret(refresh_id)),
+            successor=token_hash(successor.text),
+            now=now,
         )
-        if outcome is RotationOutcome.REUSED:
+        done = await self._rotations.do(Wish(rotation, told.user_id, asked))
+        if isinstance(done, Denied):
+            return done
+        rotated, found = done
+        session = rotated.session
+        if session is None or not (session.rotates or self._config.login.non_rotating_sessions):
+            return answers.session_ended("revoked")
+        if rotated.outcome is RotationOutcome.REUSED:
             self.ended([session.session_id])
-            return answers.session_ended("reuse_detected")
-        if outcome is RotationOutcome.ENDED:
-            return answers.session_ended(await self._end_reason(session.session_id, now))
+        if rotated.reason is not None:
+            return answers.session_ended(rotated.reason)
+        access, life_ms = self._signed(session, found, life)
         return Refreshed(access, successor if session.rotates else None, life_ms)
 
     async def log_out(self, token: Secret) -> Denied | None:
@@ -271,9 +281,13 @@ class Sessions:
         found = await self._custom_data.of(session.user_id, session.custom_data)
         if isinstance(found, Denied):
             return found
-        life = await self._lifetimes.seconds(Lifetime.ACCESS)
+        return self._signed(session, Found(found), await self._lifetimes.seconds(Lifetime.ACCESS))
+
+    def _signed(self, session: SessionRecord, found: Found, life: float) -> tuple[Issued, int]:
+        """Sign an access token with that custom data; returns it with what is left of it in ms."""
         now = self._clock.wall()
-        access = self._issuer.access_token(replace(session, custom_data=found), now=now, life=life)
+        session = replace(session, custom_data=found.data)
+        access = self._issuer.access_token(session, now=now, life=life)
         return access, max(0, int((access.expires_at - now) * 1000))
 
     def _sign_refresh(self, session: SessionRecord, now: float) -> Issued:

@@ -7,8 +7,6 @@ carries calls out, or when.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from syncauth.server.hub import inputs
 from syncauth.server.hub.effects import (
     CheckSessions,
@@ -19,7 +17,7 @@ from syncauth.server.hub.effects import (
     ReadPermissions,
     StoreCall,
 )
-from syncauth.server.stores.interface import AccountStore, SessionStatus
+from syncauth.server.stores.interface import AccountStore
 from syncauth.server.stores.rows_interface import Greeting, Problem, RowStore, SessionOver
 
 
@@ -59,7 +57,7 @@ class StoreCalls:
             case ReadPermissions(socket, user_id):
                 return inputs.PermissionsRead(socket, rows.permissions(user_id))
             case CheckSessions(session_ids):
-                return inputs.SessionsChecked(self._statuses(session_ids, now))
+                return inputs.SessionsChecked(self._accounts.inactive_sessions(session_ids, now))
 
     def _greet(self, call: Greet, new_device: str, now: float) -> Greeting | SessionOver | Problem:
         problem = self._rows.check_shapes(call.hello.tables)
@@ -68,6 +66,3 @@ class StoreCalls:
         return self._rows.greet(
             call.user_id, call.session_id, call.hello, new_device=new_device, now=now
         )
-
-    def _statuses(self, session_ids: Sequence[str], now: float) -> Mapping[str, SessionStatus]:
-        return {each: self._accounts.session_status(each, now) for each in session_ids}

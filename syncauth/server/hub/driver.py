@@ -106,6 +106,7 @@ class HubDriver:
         self._waiting: deque[inputs.Input] = deque()
         self._serving = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0  # kept here: not every loop's handle can tell
         self._empty = asyncio.Event()
         self._empty.set()
         self._ended = False
@@ -191,9 +192,10 @@ class HubDriver:
         loop = asyncio.get_running_loop()
         at = loop.time() + min(max(0.0, deadline - self._clock.wall()), LONGEST_SLEEP)
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._timer_at <= at:
                 return
             self._timer.cancel()
+        self._timer_at = at
         self._timer = loop.call_at(at, self._wake)
 
     def _wake(self) -> None:

@@ -116,7 +116,7 @@ class PermissionsRead:
 
 @dataclass(frozen=True, slots=True)
 class SessionsChecked:
-    """What the sessions are good for; those of which it could not be read are missing."""
+    """What those sessions are that are not active, as far as it could be read."""
 
     statuses: Mapping[str, SessionStatus]
 

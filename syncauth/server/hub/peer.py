@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -124,7 +123,7 @@ class Peer:
     told_complete: bool = True
     told_through: int = 0
     told_commit: int = 0
-    unconfirmed: deque[Mapping[str, int]] = field(default_factory=deque)
+    unconfirmed: list[Mapping[str, int]] = field(default_factory=list)  # two at most
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -241,7 +240,7 @@ class Peer:
     def confirm(self, received: Received) -> None:
         """Take note of the pages that the device has committed."""
         while self.unconfirmed and _covers(received.checkpoints, self.unconfirmed[0]):
-            self.unconfirmed.popleft()
+            self.unconfirmed.pop(0)
         self.acked = max(self.acked, received.acked)
         for name, version in received.checkpoints.items():
             self.received[name] = max(version, self.received.get(name, 0))

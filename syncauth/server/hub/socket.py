@@ -3,7 +3,7 @@ The sync socket: an ASGI WebSocket at `/api/client/v2.0/app/{app_id}/sync`.
 
 The upgrade is refused with an HTTP status unless the app, the access token in the Authorization
 header and the subprotocol are right; a token anywhere else, such as in the URL, is not looked at.
-After that one loop reads frames into the hub and one writes what the hub sends. A frame is read
+After that a loop reads frames into the hub, and what the hub sends is written beside it. A frame is read
 only when the device takes what was sent to it, so that nothing grows. This module decides nothing
 else, and must never log.
 """
@@ -11,11 +11,11 @@ else, and must never log.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Final
 
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from syncauth.errors import InvalidMessage
 from syncauth.interfaces import Clock
@@ -69,67 +69,94 @@ def largest_frame(limits: ServerLimits) -> int:
 
 
 class Outgoing:
-    """What waits to be sent on one socket: the hub fills it, one loop empties it."""
+    """What waits to be sent on one socket: the hub fills it, a task empties it that lives no longer than there is work.
+
+    A socket that has nothing to do is the most common one, so it holds no task, event or queue here.
+    """
+
+    __slots__ = ("_close", "_limit", "_room", "_send", "_task", "_unsent", "_unsent_bytes")
 
     def __init__(self) -> None:
-        """Begin empty."""
-        self._unsent: deque[tuple[bool, bytes]] = deque()  # whether it is data, and the frame
+        """Begin empty; nothing is written before `begin`."""
+        self._unsent: list[tuple[bool, bytes]] = []  # whether it is data, and the frame
         self._unsent_bytes = 0
         self._close: tuple[int, str] | None = None
-        self._filled = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._closing = asyncio.Event()
+        self._room: asyncio.Future[None] | None = None  # who waits for room
+        self._send: Send | None = None
+        self._limit: asyncio.Timeout | None = None
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def unsent_bytes(self) -> int:
         """How many bytes wait to be sent."""
         return self._unsent_bytes
 
+    def begin(self, send: Send, limit: asyncio.Timeout) -> None:
+        """Write with `send` from now on. `limit` is made to end when a close has been wanted for too long."""
+        self._send, self._limit = send, limit
+        if self._close is not None:
+            self._end_within(SECONDS_TO_CLOSE)
+        self._write_on()
+
     def send(self, message: messages.ServerMessage) -> None:
         """Send in order."""
         frame = messages.encode(message)
         self._unsent.append((isinstance(message, messages.Changes), frame))
-        self._count(len(frame))
-        self._filled.set()
+        self._unsent_bytes += len(frame)
+        self._write_on()
 
     def close(self, code: int, reason: str) -> None:
         """Close after what was sent; pages that still wait are data, and data moves no more."""
-        self._unsent = deque(each for each in self._unsent if not each[0])
+        self._unsent = [each for each in self._unsent if not each[0]]
         self._unsent_bytes = sum(len(frame) for _, frame in self._unsent)
         self._close = (code, reason)
-        self._filled.set()
-        self._closing.set()
-
-    def _count(self, added: int) -> None:
-        """Count bytes that wait, and tell whether there is room for more."""
-        self._unsent_bytes += added
-        if len(self._unsent) < UNSENT_MESSAGES and self._unsent_bytes < UNSENT_BYTES:
-            self._room.set()
-        else:
-            self._room.clear()
+        self._end_within(SECONDS_TO_CLOSE)
+        self._write_on()
 
     async def wait_room(self) -> None:
         """Wait until the device has taken enough of what was sent."""
-        await self._room.wait()
+        while len(self._unsent) >= UNSENT_MESSAGES or self._unsent_bytes >= UNSENT_BYTES:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
 
-    async def wait_overdue(self) -> None:
-        """Wait until a close has been wanted for too long."""
-        await self._closing.wait()
-        await asyncio.sleep(SECONDS_TO_CLOSE)
+    async def end(self) -> None:
+        """Write no more; what failed in writing is raised here, unless the device is gone."""
+        self._send = self._limit = None
+        if self._task is None:
+            return
+        self._task.cancel()
+        (ended,) = await asyncio.gather(self._task, return_exceptions=True)
+        if isinstance(ended, Exception) and not isinstance(
+            ended, OSError
+        ):  # the server's kind of "gone"
+            raise ended
 
-    async def write_to(self, websocket: WebSocket) -> None:
-        """Write until the socket is closed."""
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
-            while self._unsent:
-                _, frame = self._unsent.popleft()
-                self._count(-len(frame))
-                await websocket.send_text(frame.decode())
-            if self._close is not None:
-                await websocket.close(*self._close)
-                return
+    def _write_on(self) -> None:
+        """See to it that what waits is written."""
+        if self._send is not None and (self._task is None or self._task.done()):
+            self._task = asyncio.ensure_future(self._write(self._send))
+            self._task.add_done_callback(self._written)
+
+    async def _write(self, send: Send) -> None:
+        while self._unsent:
+            _, frame = self._unsent.pop(0)
+            self._unsent_bytes -= len(frame)
+            if self._room is not None and not self._room.done():
+                self._room.set_result(None)
+            await send({"type": "websocket.send", "text": frame.decode()})
+        if self._close is not None:
+            self._send = None
+            code, reason = self._close
+            await send({"type": "websocket.close", "code": code, "reason": reason})
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        """Let the reading end with a socket that was closed, or that cannot be written to."""
+        if not task.cancelled() and (self._send is None or task.exception() is not None):
+            self._end_within(0)
+
+    def _end_within(self, seconds: float) -> None:
+        if self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 class SyncEndpoint:
@@ -154,43 +181,49 @@ class SyncEndpoint:
 
     def route(self) -> WebSocketRoute:
         """Return the route."""
-        return WebSocketRoute(f"{BASE}/app/{{app_id}}/sync", self._serve)
+        return WebSocketRoute(f"{BASE}/app/{{app_id}}/sync", self)
 
-    async def _serve(self, websocket: WebSocket) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket to its end. What only the upgrade needs is not kept for as long as the socket is open."""
+        outgoing = Outgoing()
+        websocket = WebSocket(scope, receive, send)
+        socket = await self._let_in(websocket, outgoing)
+        if socket is None:
+            return
+        try:
+            await websocket.accept(messages.SUBPROTOCOL)
+            del websocket
+            scope["headers"] = []  # the token is among them
+            await self._exchange(receive, send, socket, outgoing)
+        finally:
+            self._driver.closed(socket)
+
+    async def _let_in(self, websocket: WebSocket, outgoing: Outgoing) -> int | None:
+        """Return the number of the socket, or refuse the upgrade and return None."""
         claims = await self._admit(websocket)
         if isinstance(claims, Denied):
             await refuse_upgrade(websocket, claims)
-            return
+            return None
         name_user(claims.user_id, claims.session_id)
-        outgoing = Outgoing()
         # Before the upgrade is answered: of many at once no more are let in than there is room for.
         socket = self._driver.open(outgoing, claims)
         if socket is None:
             await refuse_upgrade(websocket, NO_ROOM)
-            return
-        try:
-            await websocket.accept(messages.SUBPROTOCOL)
-            await self._exchange(websocket, socket, outgoing)
-        finally:
-            self._driver.closed(socket)
+        return socket
 
-    async def _exchange(self, websocket: WebSocket, socket: int, outgoing: Outgoing) -> None:
+    async def _exchange(
+        self, receive: Receive, send: Send, socket: int, outgoing: Outgoing
+    ) -> None:
         """Read and write until either side ends it."""
-        loops = [
-            asyncio.ensure_future(self._read(websocket, socket, outgoing)),
-            asyncio.ensure_future(outgoing.write_to(websocket)),
-            asyncio.ensure_future(outgoing.wait_overdue()),
-        ]
         try:
-            await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(None) as limit:
+                outgoing.begin(send, limit)
+                await self._read(receive, socket, outgoing)
+        except TimeoutError:
+            if not limit.expired():
+                raise
         finally:
-            for each in loops:
-                each.cancel()
-            ends = await asyncio.gather(*loops, return_exceptions=True)
-        for end in ends:
-            # A device that is gone ends either loop; anything else is a failure and is raised.
-            if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
-                raise end
+            await outgoing.end()
 
     async def _admit(self, websocket: WebSocket) -> Claims | Denied:
         """Return whose socket this is, or why there is none."""
@@ -209,10 +242,10 @@ class SyncEndpoint:
             return UPGRADE_NEEDED
         return claims
 
-    async def _read(self, websocket: WebSocket, socket: int, outgoing: Outgoing) -> None:
+    async def _read(self, receive: Receive, socket: int, outgoing: Outgoing) -> None:
         """Read frames into the hub until the device is gone."""
         while True:
-            event = await websocket.receive()
+            event = await receive()
             if event["type"] == "websocket.disconnect":
                 return
             # Waited for with the frame in hand: what it allows to be sent must not come on top.

@@ -77,6 +77,8 @@ def permissions_read(turn: Turn, peer: Peer, partitions: Mapping[str, Access]) -
 
 def sessions_checked(turn: Turn, statuses: Mapping[str, SessionStatus]) -> None:
     """End the sockets of all sessions that are not active."""
+    if not statuses:  # as it is nearly each time, for thousands of sockets
+        return
     for peer in turn.roster.everybody():
         status = statuses.get(peer.session_id, SessionStatus.ACTIVE)
         if status is not SessionStatus.ACTIVE:

@@ -142,11 +142,11 @@ class AuthApi:
             parts.sessions, parts.functions, parts.clock, self._config.limits.function_bytes
         )
         return [
+            Route(f"{BASE}/auth/session", self._refresh, methods=["POST"]),  # first: called most
             Route(f"{app}/location", self._of_app(self._location), methods=["GET"]),
             *of_logins.routes(provider, self._of_app),
             *EmailRoutes(parts.accounts, parts.emails, limit).routes(provider, self._of_app),
             *of_functions.routes(app, self._of_app),
-            Route(f"{BASE}/auth/session", self._refresh, methods=["POST"]),
             Route(f"{BASE}/auth/session", self._log_out, methods=["DELETE"]),
             Route(f"{BASE}/auth/profile", self._profile, methods=["GET"]),
             Route(f"{BASE}/auth/delete", self._remove_user, methods=["DELETE"]),

@@ -11,6 +11,7 @@ behaviour.
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -134,6 +135,29 @@ class SessionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """A refresh token that was presented at `now`, and what is to take its place; all three are hashes."""
+
+    session_id: str
+    presented: bytes = field(repr=False)
+    refresh_id: bytes | None = field(repr=False)
+    successor: bytes = field(repr=False)
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What became of it, and the session, None if it is not known.
+
+    `reason` tells for `ENDED` and `REUSED` why, in a word of `syncauth.models.ReloginReason`.
+    """
+
+    outcome: RotationOutcome
+    session: SessionRecord | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityRecord:
     """One login of a user at an identity provider."""
 
@@ -228,11 +252,24 @@ class AccountStore(SubjectStore, Protocol):
         """
         ...
 
+    def rotate_all(self, rotations: Sequence[Rotation]) -> list[Rotated]:
+        """Judge several as `rotate` would one after the other, and keep them all in one transaction.
+
+        If it fails, nothing of any of them is kept.
+        """
+        ...
+
     def session_status(self, session_id: str, now: float) -> SessionStatus:
         """Read what the session is good for; never begins a transaction.
 
         What `subject_session` made is judged by the user and by what was denied; it never expires.
         """
+        ...
+
+    def inactive_sessions(
+        self, session_ids: Collection[str], now: float
+    ) -> dict[str, SessionStatus]:
+        """Return what those sessions are that are not active; cheap for thousands, and begins no transaction."""
         ...
 
     def revoke_session(self, session_id: str, now: float) -> bool:

@@ -24,11 +24,14 @@ from syncauth.server.stores.interface import (
 from syncauth.server.stores.sqlite_admin import SqliteAdmin
 from syncauth.server.stores.sqlite_api_keys import SqliteApiKeys
 from syncauth.server.stores.sqlite_email_tokens import SqliteEmailTokens
+from syncauth.server.stores.sqlite_rotations import SqliteRotations
 from syncauth.server.stores.sqlite_sessions import SqliteSessions
 from syncauth.server.stores.subjects import CUSTOM_TOKEN
 
 
-class SqliteAccounts(SqliteSessions, SqliteEmailTokens, SqliteApiKeys, SqliteAdmin):
+class SqliteAccounts(
+    SqliteSessions, SqliteRotations, SqliteEmailTokens, SqliteApiKeys, SqliteAdmin
+):
     """The `AdminStore` on an open connection, used in the store thread only."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -1,15 +1,34 @@
 """
-Sessions in the server's SQLite file: opened, rotated, judged and ended.
+Sessions in the server's SQLite file: opened, judged and ended; their rotation is `sqlite_rotations`.
 
 This module must never see a token, only hashes, and never read a clock.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from typing import Final
+
 from syncauth.server.stores.account_tables import json_object
-from syncauth.server.stores.interface import RotationOutcome, SessionRecord, SessionStatus
+from syncauth.server.stores.interface import SessionRecord, SessionStatus
 from syncauth.server.stores.sqlite_subjects import SqliteSubjects
 from syncauth.server.stores.subjects import read_subject_session
+
+# What the session is good for at ?2; of several cases the one that a person can do least about.
+_STATUS: Final = (
+    "CASE WHEN u.state = 'removed' THEN 'user_removed' WHEN u.state = 'disabled' THEN 'user_disabled'"
+    " WHEN s.ended_at IS NOT NULL THEN 'revoked' WHEN ?2 < s.expires_at THEN 'active'"
+    " ELSE 'expired' END"
+)
+
+# One value, for each row would give the processor away and have to win it back.
+_INACTIVE: Final = (
+    "SELECT json_group_array(json_array(id, status)) FROM (SELECT wanted.value AS id,"
+    f" iif(s.id IS NULL OR u.id IS NULL, 'revoked', {_STATUS}) AS status FROM json_each(?1) AS wanted"
+    " LEFT JOIN _sync_sessions AS s ON s.id = wanted.value"
+    " LEFT JOIN _sync_users AS u ON u.id = s.user_id) WHERE status <> 'active'"
+)
 
 
 class SqliteSessions(SqliteSubjects):
@@ -64,65 +83,33 @@ class SqliteSessions(SqliteSubjects):
             custom_data=json_object(row[7]),
         )
 
-    def rotate(
-        self,
-        session_id: str,
-        *,
-        presented: bytes,
-        refresh_id: bytes | None,
-        successor: bytes,
-        now: float,
-    ) -> RotationOutcome:
-        """Judge a presented refresh token; see `AccountStore.rotate`."""
-        with self._transaction():
-            if self.session_status(session_id, now) is not SessionStatus.ACTIVE:
-                return RotationOutcome.ENDED
-            if self._one(
-                "SELECT 1 FROM _sync_sessions WHERE id = ? AND token = ? AND NOT rotates",
-                session_id,
-                presented,
-            ):
-                return RotationOutcome.STANDS
-            if self._changed(
-                "UPDATE _sync_sessions SET token = ?1, spent = ?2, refresh_id = ?3"
-                " WHERE id = ?4 AND token = ?2",
-                successor,
-                presented,
-                refresh_id,
-                session_id,
-            ):
-                return RotationOutcome.ROTATED
-            # A repeat: the successor is unused while the token before it is the last one spent.
-            # Without a refresh id `refresh_id = NULL` holds for nobody, so that there is no repeat.
-            if self._changed(
-                "UPDATE _sync_sessions SET token = ? WHERE id = ? AND spent = ? AND refresh_id = ?",
-                successor,
-                session_id,
-                presented,
-                refresh_id,
-            ):
-                return RotationOutcome.ROTATED
-            self._end(now, "reuse_detected", session=session_id)
-            return RotationOutcome.REUSED
-
     def session_status(self, session_id: str, now: float) -> SessionStatus:
         """Read what the session is good for; never begins a transaction."""
         foreign = read_subject_session(session_id)
         if foreign is not None:
             return self._subject_status(*foreign)
         row = self._one(
-            "SELECT u.state, s.ended_at IS NOT NULL, s.expires_at"
-            " FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id WHERE s.id = ?",
+            f"SELECT {_STATUS} FROM _sync_sessions AS s JOIN _sync_users AS u ON u.id = s.user_id"
+            " WHERE s.id = ?1",
             session_id,
+            now,
         )
-        # Four cases, the one that a person can do least about first.
-        if row is None or row[0] == "removed":
-            return SessionStatus.REVOKED if row is None else SessionStatus.USER_REMOVED
-        if row[0] == "disabled":
-            return SessionStatus.USER_DISABLED
-        if row[1]:
-            return SessionStatus.REVOKED
-        return SessionStatus.ACTIVE if now < row[2] else SessionStatus.EXPIRED
+        return SessionStatus.REVOKED if row is None else SessionStatus(row[0])
+
+    def inactive_sessions(
+        self, session_ids: Collection[str], now: float
+    ) -> dict[str, SessionStatus]:
+        """Return what those sessions are that are not active; our own all in one step."""
+        own, inactive = [], {}
+        for session_id in session_ids:
+            foreign = read_subject_session(session_id)
+            if foreign is None:
+                own.append(session_id)
+            elif (status := self._subject_status(*foreign)) is not SessionStatus.ACTIVE:
+                inactive[session_id] = status
+        row = self._one(_INACTIVE, json.dumps(own), now)
+        found: list[tuple[str, str]] = [] if row is None else json.loads(row[0])
+        return inactive | {session_id: SessionStatus(status) for session_id, status in found}
 
     def revoke_session(self, session_id: str, now: float) -> bool:
         """End the session; False if it is not known or had ended already."""

@@ -2,21 +2,27 @@
 The one thread in which all SQLite work of a server process runs, first come first served.
 
 The connection lives in this thread, so that accounts and rows share transactions, and the order in
-which work is handed in is the order in which it is done. This module must never know what the work
-is.
+which work is handed in is the order in which it is done. Work of one kind that stands in the line one behind
+the other may be done in one go (`together`), so that it shares a commit. This module must never know
+what the work is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from syncauth.errors import Closed
 
 T = TypeVar("T")
+A = TypeVar("A")
+
+LARGEST_GROUP: Final = 256
+"""So much is done in one go at most, so that nothing else waits long for its turn."""
 
 
 class LineWatch(Protocol):
@@ -47,6 +53,7 @@ class StoreThread:
         self._watch = watch or _Nobody()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="syncauth-store")
         self._closed = False
+        self._group: _Group | None = None
 
     def run(self, work: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
         """Do `work(*arguments)` in the store thread; await the future for its result or exception.
@@ -57,8 +64,32 @@ class StoreThread:
         Raises:
             Closed: the thread has been closed.
         """
-        self._refuse_if_closed()
+        self._begin_other_work()
         return asyncio.shield(asyncio.wrap_future(self._submit(work, *arguments)))
+
+    def together(self, work: Callable[[Sequence[A]], Sequence[T]], item: A) -> asyncio.Future[T]:
+        """Do `work([…, item, …])` with what else is asked for in this way and stands beside it in the line.
+
+        `work` returns one result for each item, in their order, or raises and has then done nothing: the items are
+        then done one by one, so that only those fail that fail alone. Results are told when the work of the whole
+        group has returned. No item passes other work that was handed in before it. The same `work` must be given
+        for what may go together. As with `run`, a caller that is cancelled leaves its item to be done.
+
+        Raises:
+            Closed: the thread has been closed.
+        """
+        self._refuse_if_closed()
+        loop = asyncio.get_running_loop()
+        group = self._group
+        place = None if group is None else group.join(work, loop, item)
+        if place is None:
+            group = self._group = _Group(work, loop)
+            place = group.join(work, loop, item)
+            # Of many callers no one's context variables hold: what the work logs carries no ids.
+            contextvars.Context().run(self._submit, group.serve)
+        if place is None:
+            raise AssertionError  # a new group takes its first item
+        return place
 
     def start(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
         """Do work, which must not raise, in the store thread; its result is handed to `then` on the loop.
@@ -68,13 +99,13 @@ class StoreThread:
         Raises:
             Closed: the thread has been closed.
         """
-        self._refuse_if_closed()
+        self._begin_other_work()
         loop = asyncio.get_running_loop()
         self._submit(lambda: loop.call_soon_threadsafe(then, work()))
 
     def run_blocking(self, work: Callable[..., T], *arguments: object) -> T:
         """Do the same for a caller without an event loop, such as the start of a process."""
-        self._refuse_if_closed()
+        self._begin_other_work()
         return self._submit(work, *arguments).result()
 
     def close(self) -> None:
@@ -92,7 +123,67 @@ class StoreThread:
         self._watch.left(entered)
         return work(*arguments)
 
+    def _begin_other_work(self) -> None:
+        """Let nothing pass the work that is handed in now: the next item begins a group behind it."""
+        self._refuse_if_closed()
+        self._group = None
+
     def _refuse_if_closed(self) -> None:
         if self._closed:
             what = "the server's store has been closed"
             raise Closed(what, remedy="Start the server again")
+
+
+class _Group:
+    """Items that are done in one go. It takes more of them until the store thread has come to it."""
+
+    def __init__(
+        self, work: Callable[[Sequence[Any]], Sequence[Any]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._work = work
+        self._loop = loop
+        self._items: list[Any] = []
+        self._places: list[asyncio.Future[Any]] = []
+        self._begun = False
+        self._lock = threading.Lock()
+
+    def join(
+        self,
+        work: Callable[[Sequence[Any]], Sequence[Any]],
+        loop: asyncio.AbstractEventLoop,
+        item: object,
+    ) -> asyncio.Future[Any] | None:
+        """Take the item in and return where its result will be; None if it must go elsewhere."""
+        with self._lock:
+            if self._begun or len(self._items) >= LARGEST_GROUP:
+                return None
+            if work != self._work or loop is not self._loop:
+                return None
+            self._items.append(item)
+            self._places.append(loop.create_future())
+            return self._places[-1]
+
+    def serve(self) -> None:
+        """Do the work, in the store thread, and tell the loop what came of it."""
+        with self._lock:
+            self._begun = True
+        self._loop.call_soon_threadsafe(self._tell, self._outcomes(self._items))
+
+    def _outcomes(self, items: Sequence[Any]) -> list[tuple[Any, BaseException | None]]:
+        """Return a result or an exception for each item."""
+        try:
+            results = self._work(items)
+            return [(result, None) for _, result in zip(items, results, strict=True)]
+        except BaseException as error:  # noqa: BLE001 - raised where the item was handed in
+            if len(items) == 1:
+                return [(None, error)]
+        return [outcome for item in items for outcome in self._outcomes([item])]
+
+    def _tell(self, outcomes: Sequence[tuple[Any, BaseException | None]]) -> None:
+        for place, (result, error) in zip(self._places, outcomes, strict=True):
+            if place.done():
+                continue  # its caller was cancelled
+            if error is None:
+                place.set_result(result)
+            else:
+                place.set_exception(error)

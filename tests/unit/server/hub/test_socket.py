@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 from starlette.types import Message
-from starlette.websockets import WebSocket
 
 from syncauth.sansio import messages
 from syncauth.server.hub import inputs, socket as sync_socket
@@ -63,8 +63,7 @@ class Line:
 
     async def serve(self) -> None:
         """Run the endpoint to its end."""
-        websocket = WebSocket(self.scope, self._receive, self.send)
-        await self._endpoint.route().endpoint(websocket)
+        await self._endpoint.route().app(self.scope, self._receive, self.send)
 
     def say(self, message: messages.ClientMessage) -> None:
         """Put a frame on the line."""
@@ -200,13 +199,14 @@ async def test_close_that_is_not_taken_is_given_up(
 async def test_pages_that_wait_are_not_sent_after_the_end(bench: Bench) -> None:
     """A close is told after what was said; pages are data: those not sent yet never are (I3)."""
     line, outgoing = Line(bench), Outgoing()
-    websocket = WebSocket(line.scope, line._receive, line.send)
-    await websocket.accept()
-
     for message in (CHECKPOINT, CHANGES, messages.Error("session_revoked", "", "relogin")):
         outgoing.send(message)
     outgoing.close(4401, "session_revoked")
-    await outgoing.write_to(websocket)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(None) as limit:
+            outgoing.begin(line.send, limit)
+            await line.received.join()  # no end but that of the limit
+    await outgoing.end()
 
     frames = [each["text"] for each in line.sent if each["type"] == "websocket.send"]
     assert [messages.decode_from_server(each).__class__ for each in frames] == [
@@ -300,3 +300,36 @@ async def test_odd_number_in_a_row_ends_its_own_socket_alone(
     assert isinstance(error, messages.Error)
     assert error.code == "bad_message"
     assert line.sent[-1]["code"] == 4403
+
+
+async def test_failure_in_writing_ends_the_socket_and_is_raised(bench: Bench) -> None:
+    """A fault of the server is not hidden by a device that says nothing; a device that is gone is no fault."""
+    for fault, raised in ((ValueError("a fault"), True), (ConnectionResetError("gone"), False)):
+        line, outgoing = Line(bench), Outgoing()
+
+        async def fail(message: Message, fault: Exception = fault) -> None:
+            raise fault
+
+        outgoing.send(CHECKPOINT)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                outgoing.begin(fail, limit)
+                await line.received.join()
+        with pytest.raises(ValueError, match="a fault") if raised else contextlib.nullcontext():
+            await outgoing.end()
+
+
+async def test_idle_socket_keeps_neither_task_nor_headers(bench: Bench) -> None:
+    """What only the upgrade or a message needed is let go of, the token first of all (I10)."""
+    line = Line(bench)
+    before = asyncio.all_tasks()
+    serving = asyncio.ensure_future(line.serve())  # noqa: TID251
+    line.say(hello())
+    await line.wait_sent(3)
+    await bench.thread.run(bench.accounts.ping)  # the loop has turned: the writer has ended
+
+    assert asyncio.all_tasks() - before == {serving}
+    assert line.scope["headers"] == []
+    line.received.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    async with asyncio.timeout(SECONDS):
+        await serving

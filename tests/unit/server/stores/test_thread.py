@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from syncauth.errors import Closed
-from syncauth.server.stores.thread import StoreThread
+from syncauth.server.stores.thread import LARGEST_GROUP, StoreThread
 
 
 def test_work_is_done_in_order_in_one_thread() -> None:
@@ -108,3 +109,111 @@ async def test_what_came_of_work_is_handed_over_on_the_loop() -> None:
     assert found == [(0, True), (1, True), (2, True)]
     with pytest.raises(Closed):
         thread.start(lambda: 3, take)
+
+
+class Grouped:
+    """Work in groups that waits at a door; 13 fails whomever it goes with."""
+
+    def __init__(self, thread: StoreThread) -> None:
+        self.thread = thread
+        self.groups: list[list[int]] = []
+        self.door = threading.Event()
+
+    def work(self, numbers: Sequence[int]) -> list[int]:
+        self.groups.append(list(numbers))
+        if 13 in numbers:
+            message = "13 cannot be done"
+            raise OSError(message)
+        return [number * 10 for number in numbers]
+
+    def ask(self, number: int) -> asyncio.Future[int]:
+        return self.thread.together(self.work, number)
+
+    def shut(self) -> asyncio.Future[bool]:
+        """Hold the line up until the door is opened."""
+        return self.thread.run(self.door.wait, 10)
+
+
+@pytest.fixture
+def grouped() -> Iterator[Grouped]:
+    """A store thread with work that may go together."""
+    found = Grouped(StoreThread())
+    yield found
+    found.door.set()
+    found.thread.close()
+
+
+async def test_work_that_stands_together_is_done_together(grouped: Grouped) -> None:
+    """What waits side by side is one group, and each caller gets its own result."""
+    shut = grouped.shut()
+    asked = [grouped.ask(number) for number in range(5)]
+    grouped.door.set()
+
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(shut, *asked) == [True, 0, 10, 20, 30, 40]
+        assert await grouped.ask(5) == 50
+    assert grouped.groups == [[0, 1, 2, 3, 4], [5]]
+
+
+async def test_no_item_passes_other_work(grouped: Grouped) -> None:
+    """Other work closes the group before it: who came later is served later."""
+    order: list[object] = []
+    shut = grouped.shut()
+    asked = [grouped.ask(1), grouped.thread.run(order.append, "run"), grouped.ask(2)]
+    grouped.thread.start(lambda: order.append("start"), lambda _: None)
+    asked.append(grouped.ask(3))
+    grouped.thread.run(lambda: order.append(len(grouped.groups)))
+    grouped.door.set()
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(shut, *asked)
+        await grouped.thread.run(lambda: None)
+    assert grouped.groups == [[1], [2], [3]]
+    assert order == ["run", "start", 3]
+
+
+async def test_failure_of_one_item_is_its_own(grouped: Grouped) -> None:
+    """A group that fails is done again one by one: only who fails alone is told so."""
+    shut = grouped.shut()
+    asked = [grouped.ask(number) for number in (1, 13, 2)]
+    grouped.door.set()
+
+    async with asyncio.timeout(10):
+        _, first, failed, last = await asyncio.gather(shut, *asked, return_exceptions=True)
+    assert (first, last) == (10, 20)
+    assert isinstance(failed, OSError)
+    assert grouped.groups == [[1, 13, 2], [1], [13], [2]]
+
+
+async def test_cancelled_caller_of_a_group_harms_nobody(grouped: Grouped) -> None:
+    """Its item is done all the same, and the others are told theirs."""
+    shut = grouped.shut()
+    left, other = grouped.ask(1), grouped.ask(2)
+    left.cancel()
+    grouped.door.set()
+
+    async with asyncio.timeout(10):
+        await shut
+        assert await other == 20
+    assert grouped.groups == [[1, 2]]
+
+
+async def test_group_has_a_largest_size(grouped: Grouped) -> None:
+    """Nothing else waits for more than that, and no other work or loop shares a group."""
+    shut = grouped.shut()
+    asked = [grouped.ask(100 + number) for number in range(LARGEST_GROUP + 1)]
+    asked.append(grouped.thread.together(list, 7))
+    grouped.door.set()
+
+    async with asyncio.timeout(10):
+        await shut
+        assert (await asyncio.gather(*asked))[-2:] == [10 * (100 + LARGEST_GROUP), 7]
+    assert [len(group) for group in grouped.groups] == [LARGEST_GROUP, 1]
+
+
+async def test_closed_thread_refuses_groups(grouped: Grouped) -> None:
+    """As any other work."""
+    grouped.thread.close()
+
+    with pytest.raises(Closed):
+        grouped.ask(1)
