@@ -20,12 +20,8 @@ from syncauth.cli.starting import init
 _OF_SERVER: Final = {
     "admin": "Look after a server: its users, sessions, admin keys and lifetimes.",
     "serve": "Run the bundled server.",
-    "server": "Look after a server's data directory: backups, an examination.",
 }
 """The commands that need the extra `server`: each in a module of its name, and what it is for."""
-
-_MODULES: Final = {"server": "server_group"}
-"""Where the module has another name: `syncauth.server` is the server itself."""
 
 
 class _Commands(click.Group):
@@ -52,7 +48,7 @@ for _command in (login, logout, users, status, history, doctor, init, server):
 
 def _of_server(name: str) -> click.Command:
     try:
-        command = getattr(importlib.import_module(f"syncauth.cli.{_MODULES.get(name, name)}"), name)
+        command = getattr(importlib.import_module(f"syncauth.cli.{name}"), name)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("syncauth"):
             raise

@@ -95,12 +95,7 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
     limits = config.limits
     # Apart, so that slow functions keep nobody from logging in.
     calls, hooks = _runners(limits, parts.metrics)
-    processes = ProcessPool(
-        places_of(extensions.functions),
-        slots=limits.function_processes,
-        largest=limits.function_bytes,
-        ended=parts.metrics.called,
-    )
+    processes = _processes(extensions, limits, parts.metrics)
     post = Post(open_sender(config.mail, extensions.mail), parts.metrics.mailed)
     pace = Pace(limits, parts.clock)
     lifetimes = LiveLifetimes(config, store=parts.store, thread=parts.thread, clock=parts.clock)
@@ -145,6 +140,15 @@ def open_services(config: ServerConfig, extensions: Extensions, parts: Parts) ->
         clock=parts.clock,
         _runners=(calls, hooks, processes),
         _post=post,
+    )
+
+
+def _processes(extensions: Extensions, limits: ServerLimits, metrics: Metrics) -> ProcessPool:
+    return ProcessPool(
+        places_of(extensions.functions),
+        slots=limits.function_processes,
+        largest=limits.function_bytes,
+        ended=metrics.called,
     )
 
 

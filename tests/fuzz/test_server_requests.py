@@ -13,6 +13,7 @@ from starlette.requests import Request
 from syncauth.models import Secret
 from syncauth.server.accounts.answers import Denied
 from syncauth.server.routes.api import OPERATIONS
+from syncauth.server.routes.cross_site import is_cross_site
 from syncauth.server.routes.exchange import bearer, read_json
 from syncauth.server.routes.functions import _read_query
 from syncauth.server.team.worker import answer
@@ -94,3 +95,17 @@ def test_any_call_of_a_worker_is_answered(document: Any) -> None:
     told = judge(lambda: answer(json.dumps(call).encode()), msgspec.DecodeError)
 
     assert told is None or told.kind in {"result", "unfit", "large"}
+
+
+ORIGINS = st.sampled_from(["https://app.example", "null", "http://[::1", "https://other.example"])
+
+
+@given(ORIGINS | texts, texts | st.sampled_from(["same-origin", "none", "cross-site", ""]), texts)
+def test_any_origin_is_judged(origin: str, site: str, host: str) -> None:
+    """Whatever a browser says of where a request comes from, it is let in or not; a stranger's page never is."""
+    headers = {"origin": origin, "sec-fetch-site": site, "host": host}
+
+    assert is_cross_site(headers, {"https://app.example"}) in {True, False}
+    assert is_cross_site({"origin": "https://other.example", "host": host}, ()) == (
+        host.lower() != "other.example"
+    )

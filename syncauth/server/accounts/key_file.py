@@ -174,7 +174,14 @@ def _decoded(path: Path, content: bytes) -> KeyRing:
             _key(read.following),
             tuple(RetiredKey(_key(old.key, private=False), old.retired_at) for old in read.retired),
         )
-    except (JoseError, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
+    except (
+        JoseError,
+        msgspec.MsgspecError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ) as error:
         # Not "from error": its text might hold a part of a key.
         what = f"the signing keys {path} cannot be read"
         why = str(error) if isinstance(error, _NoSuchKey) else type(error).__name__

@@ -10,7 +10,7 @@ import base64
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -170,25 +170,19 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         thread, passwords, set_clock = StoreThread(), Passwords("low"), SetClock()
         server = AuthServer("", path, set_clock, httpx.Client())
 
-        def on_revoked(sessions: Sequence[str]) -> None:
-            server.revoked.extend(sessions)
-
         sql = config.custom_data.query
-        services = open_services(
-            config,
-            extensions or Extensions(),
-            Parts(
-                store=thread.run_blocking(SqliteAccounts, connection),
-                thread=thread,
-                issuer=Issuer(SigningKeys(tmp_path), config.app_id),
-                passwords=passwords,
-                clock=clock or set_clock,
-                randomness=SystemRandomness(),
-                on_revoked=on_revoked,
-                foreign=ForeignTokens(config.issuers),
-                query=None if sql is None else thread.run_blocking(prepare_query, connection, sql),
-            ),
+        parts = Parts(
+            store=thread.run_blocking(SqliteAccounts, connection),
+            thread=thread,
+            issuer=Issuer(SigningKeys(tmp_path), config.app_id),
+            passwords=passwords,
+            clock=clock or set_clock,
+            randomness=SystemRandomness(),
+            on_revoked=server.revoked.extend,
+            foreign=ForeignTokens(config.issuers),
+            query=None if sql is None else thread.run_blocking(prepare_query, connection, sql),
         )
+        services = open_services(config, extensions or Extensions(), parts)
         app = Starlette(
             routes=AuthApi(config, services).routes(), exception_handlers=dict(ERROR_HANDLERS)
         )
