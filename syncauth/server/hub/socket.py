@@ -155,7 +155,7 @@ class Outgoing:
             self._end_within(0)
 
     def _end_within(self, seconds: float) -> None:
-        if self._limit is not None:
+        if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
