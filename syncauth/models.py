@@ -246,9 +246,13 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The provider gave a new pair."""
+    """The provider gave a new pair; `user_id` is whose it is, where the answer itself tells.
+
+    A pair of another user is not taken: something in between may have answered with a stored answer.
+    """
 
     tokens: TokenPair
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

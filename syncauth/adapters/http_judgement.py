@@ -40,6 +40,7 @@ from syncauth.models import (
     Renewed,
     Secret,
 )
+from syncauth.sansio.tokens import claims_of
 
 LONGEST_TEXT: Final = 200
 _ENDS_A_SESSION: Final = {
@@ -86,7 +87,9 @@ def judge_refresh(outcome: Outcome, presented: Secret) -> RefreshAnswer:
 
 def _judge_granted(answer: Answer, presented: Secret) -> RefreshAnswer:
     try:
-        return Renewed(read_tokens(answer, presented))
+        pair = read_tokens(answer, presented)
+        named = claims_of(pair.access).get("sub")
+        return Renewed(pair, named if isinstance(named, str) else None)
     except Malformed as error:
         return Deferred(error.why, doubtful=answer.media_type != JSON)
 

@@ -16,7 +16,9 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from syncauth.adapters.oauth_answers import Malformed
+from syncauth.errors import InvalidToken
 from syncauth.models import Identity, Profile, Secret
+from syncauth.sansio.tokens import claims_of
 
 ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -93,6 +95,24 @@ def subject_of(claims: Claims, claim: str) -> str:
     if not isinstance(found, str) or not 0 < len(found) <= LONGEST_ID or not found.isprintable():
         raise Malformed(f"the claim {claim!r}, which names the user, is no id")
     return found
+
+
+def user_id_of(issuer: str, subject: str) -> str:
+    """Return the id of a user: the subject alone is unique within its issuer only."""
+    return f"{issuer}|{subject}"
+
+
+def told_user(token: Secret, issuer: str, claim: str) -> str | None:
+    """Return the user id that an ID token tells, unverified; None if it is none of this issuer's.
+
+    It can only make a renewed pair refused: nobody becomes somebody by it.
+    """
+    try:
+        claims = claims_of(token)
+        same = claims.get("iss") == issuer
+        return user_id_of(issuer, subject_of(claims, claim)) if same else None
+    except (InvalidToken, Malformed):
+        return None
 
 
 def profile_of(claims: Claims, subject: str, provider: str) -> Profile:

@@ -9,13 +9,14 @@ a token or a password into a text.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Final
 
 from syncauth.adapters.oauth_answers import (
     Answer,
     Denial,
+    Granted,
     Malformed,
     Outcome,
     Silence,
@@ -68,7 +69,13 @@ Shapes = Collection[tuple[int, str]]
 """Pairs of a status and an error code by which one server refuses; the code "" is an empty body."""
 
 
-def judge_refresh(outcome: Outcome, presented: Secret, also_refused: Shapes) -> RefreshAnswer:
+WhoseTokens = Callable[[Granted], str | None]
+"""Tells the user id of what was granted, None where it does not say."""
+
+
+def judge_refresh(
+    outcome: Outcome, presented: Secret, also_refused: Shapes, whose: WhoseTokens
+) -> RefreshAnswer:
     """Judge the answer to a refresh; `presented` stays valid where the server does not rotate."""
     if isinstance(outcome, Silence):
         return Deferred(outcome.why, online=outcome.online, sent=outcome.sent)
@@ -78,7 +85,7 @@ def judge_refresh(outcome: Outcome, presented: Secret, also_refused: Shapes) -> 
         why = f"the server says {quote(code, (presented,))} with {outcome.status}"
         return Refused(ReloginReason.EXPIRED, f"{why}, which is listed as its refusal")
     if outcome.granted:
-        return _judge_granted(outcome, presented)
+        return _judge_granted(outcome, presented, whose)
     if denial is None or not _is_judging(outcome):
         return _defer(outcome, doubtful=is_doubtful(outcome))
     if denial.code == INVALID_GRANT:
@@ -88,9 +95,10 @@ def judge_refresh(outcome: Outcome, presented: Secret, also_refused: Shapes) -> 
     return _defer(outcome, doubtful=False)
 
 
-def _judge_granted(answer: Answer, presented: Secret) -> RefreshAnswer:
+def _judge_granted(answer: Answer, presented: Secret, whose: WhoseTokens) -> RefreshAnswer:
     try:
-        return Renewed(read_tokens(answer).pair(presented))
+        granted = read_tokens(answer)
+        return Renewed(granted.pair(presented), whose(granted))
     except Malformed as error:
         return Deferred(error.why, doubtful=not answer.is_json)
 

@@ -78,7 +78,9 @@ class LoginReader:
         except Malformed as error:
             raise unusable(_UNUSABLE, answer, error.why) from None
         profile = oauth_identity.profile_of(claims, subject, self.issuer)
-        return Login(f"{self.issuer}|{subject}", ANONYMOUS_DEVICE, pair, profile)
+        return Login(
+            oauth_identity.user_id_of(self.issuer, subject), ANONYMOUS_DEVICE, pair, profile
+        )
 
     async def _claims(self, answer: Answer, granted: Granted, nonce: str | None) -> dict[str, Any]:
         if self.user_id_from == "userinfo":

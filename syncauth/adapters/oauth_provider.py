@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Literal
 
-from syncauth.adapters import oauth_credentials
+from syncauth.adapters import oauth_credentials, oauth_identity
 from syncauth.adapters.oauth_answers import (
     Answer,
+    Granted,
     Malformed,
     Outcome,
     Silence,
@@ -208,7 +209,17 @@ class OAuthProvider:
                 outcome = await self._ask(place.token_endpoint, form)
         except TimeoutError:
             outcome = Silence("the issuer did not answer in time", sent=sent)
-        return judge_refresh(outcome, refresh_token, self._also_refused)
+        return judge_refresh(outcome, refresh_token, self._also_refused, self._whose)
+
+    def _whose(self, granted: Granted) -> str | None:
+        """Return the user id of an ID token that came with a refresh (OpenID Connect Core 1.0, section 12.2).
+
+        Its signature need not be checked: it came from the issuer over TLS (section 3.1.3.7). Where users are named
+        by another document, it is not fetched again.
+        """
+        if self._user_id_from != "id_token" or granted.id_token is None:
+            return None
+        return oauth_identity.told_user(granted.id_token, self._issuer, self._user_claim)
 
     async def revoke(self, refresh_token: Secret) -> bool:
         """Revoke the session (RFC 7009).

@@ -122,6 +122,11 @@ def answered(draft: Draft, answer: RefreshAnswered, *, repeat_safe: bool) -> Non
         return
     draft.change_refresh(ticket=None)
     match answer.answer:
+        case Renewed(user_id=named) if named not in (None, draft.account.user_id):
+            # OpenID Connect Core 1.0, section 12.2. No judgement on this user's session; and the
+            # pair is not revoked, since its user lives elsewhere.
+            why = "the answer has tokens of another user"
+            _deferred(draft, Deferred(why, doubtful=True))
         case Renewed():
             _renewed(draft, answer.answer)
         case Deferred():
@@ -144,6 +149,8 @@ def _revoke_late(draft: Draft, answer: RefreshAnswered) -> None:
     account, renewed = draft.account, answer.answer
     over = account.tokens is None or account.epoch != answer.ticket.epoch
     if not isinstance(renewed, Renewed) or not over or not draft.now.durable:
+        return
+    if renewed.user_id not in (None, account.user_id):
         return
     if account.tokens is None or account.tokens.refresh != renewed.tokens.refresh:
         draft.write(PutRevocation(renewed.tokens.refresh))

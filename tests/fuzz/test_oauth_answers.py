@@ -13,12 +13,13 @@ from syncauth.adapters import oauth_judgement as judgement
 from syncauth.adapters.oauth_answers import (
     LONGEST_LIFE_SECONDS,
     Answer,
+    Granted,
     Malformed,
     read_object,
     read_tokens,
 )
 from syncauth.adapters.oauth_discovery import read_endpoints
-from syncauth.adapters.oauth_identity import profile_of, subject_of, verify_id_token
+from syncauth.adapters.oauth_identity import profile_of, subject_of, told_user, verify_id_token
 from syncauth.adapters.oauth_loopback import LONGEST_REQUEST_BYTES, Loopback
 from syncauth.errors import InsecureServer, SyncAuthError
 from syncauth.models import Deferred, Misconfigured, Refused, Renewed, Secret
@@ -81,10 +82,15 @@ def test_any_granting_answer_is_read_or_malformed(answer: Answer) -> None:
         assert 0 <= granted.life <= LONGEST_LIFE_SECONDS
 
 
+def whose(granted: Granted) -> str | None:
+    """Tell the user of an ID token as the provider does."""
+    return None if granted.id_token is None else told_user(granted.id_token, "i", "sub")
+
+
 @given(answers)
 def test_any_answer_is_judged(answer: Answer) -> None:
     """Each answer means one of the known things for a session, a revocation and a login, and quotes no token."""
-    judged = judgement.judge_refresh(answer, PRESENTED, {(403, "x"), (400, "")})
+    judged = judgement.judge_refresh(answer, PRESENTED, {(403, "x"), (400, "")}, whose)
     assert isinstance(judged, Renewed | Refused | Misconfigured | Deferred)
     assert SECRET not in repr(judged)
     assert judgement.judge_revoke(answer) in {True, False}

@@ -51,7 +51,7 @@ async def test_a_refresh_sends_the_token_in_the_header_alone_and_takes_the_new_p
     """What the issuer gets: the refresh token as bearer, the refresh id as body (I10)."""
     odd.reply(SESSION, GRANTED)
     renewed = await provider.refresh(OLD, "id-1")
-    assert renewed == Renewed(TokenPair(Secret(ACCESS), Secret(NEWER), 1.5, 1800.0))
+    assert renewed == Renewed(TokenPair(Secret(ACCESS), Secret(NEWER), 1.5, 1800.0), "u1")
     (request,) = odd.seen(SESSION)
     assert request.method == "POST"
     assert request.headers["authorization"] == f"Bearer {REFRESH}"
@@ -74,7 +74,7 @@ async def test_the_life_is_the_one_told_and_else_that_of_the_claims(
     """App Services tells no life; without rotation the presented refresh token stays."""
     odd.reply(SESSION, json_answer(200, {"access_token": ACCESS} | told))
     renewed = await provider.refresh(OLD, "id")
-    assert renewed == Renewed(TokenPair(Secret(ACCESS), OLD, life, 1800.0))
+    assert renewed == Renewed(TokenPair(Secret(ACCESS), OLD, life, 1800.0), "u1")
 
 
 @pytest.mark.parametrize("told", [{"life_ms": 10**400}, {"expires_in": 1e300}, {"life_ms": 10**15}])

@@ -21,9 +21,11 @@ from tests.support.odd_issuer import (
     OLD,
     REVOKE,
     TOKEN,
+    claims_of,
     denial,
     describe,
     provider_of,
+    signed,
     tokens,
 )
 from tests.support.odd_server import (
@@ -358,3 +360,23 @@ async def test_a_closed_provider_says_so(provider: OAuthProvider) -> None:
     await provider.aclose()
     with pytest.raises(Closed):
         await provider.refresh(OLD, "id")
+
+
+async def test_an_id_token_tells_whose_the_new_pair_is(
+    odd: OddServer, provider: OAuthProvider
+) -> None:
+    """It names issuer and subject as the login did; one of another issuer, or none, tells nothing."""
+    told = []
+    for token in (
+        signed(claims_of(odd)),
+        signed(claims_of(odd, iss="https://other.example")),
+        signed(claims_of(odd, sub=None)),
+        "no-token",
+        None,
+    ):
+        odd.reply(TOKEN, tokens(id_token=token))
+        renewed = await provider.refresh(OLD, "id")
+        assert isinstance(renewed, Renewed)
+        told.append(renewed.user_id)
+
+    assert told == [f"{odd.url}|u1", None, None, None, None]

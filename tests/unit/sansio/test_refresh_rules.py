@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncauth.events import SyncErrorRaised, TokensRenewed
+from syncauth.events import RefreshDeferred, SyncErrorRaised, TokensRenewed
 from syncauth.models import (
     Deferred,
     Misconfigured,
@@ -258,3 +258,18 @@ def test_a_misconfigured_request_is_tried_again_every_five_minutes() -> None:
 
     assert story.session is SessionState.REFRESHING
     assert story.count(SyncErrorRaised) == 1
+
+
+def test_a_pair_of_another_user_is_not_taken() -> None:
+    """I12: a stored answer of something in between makes nobody somebody else; the refresh comes again."""
+    story = out()
+    before = story.account().tokens
+    story.refresh_answered(Renewed(pair("eves"), user_id="eve"))
+
+    assert story.account().tokens == before
+    assert story.count(TokensRenewed) == story.count(PutTokens) == 0
+    assert story.last(RefreshDeferred).why == "the answer has tokens of another user"
+    story.wait(60)
+    story.refresh_answered(Renewed(pair("2"), user_id=ANN))
+
+    assert story.account().tokens == pair("2")
