@@ -127,9 +127,10 @@ def _open_parts(
 def _http_routes(
     config: ServerConfig, services: Services, operations: Operations
 ) -> list[BaseRoute]:
+    admin = AdminApi(config, services.admin)
     return [
-        *AuthApi(config, services, lambda: operations.is_ending).routes(),
-        *AdminApi(config, services.admin).routes(),
+        *AuthApi(config, services, lambda: operations.is_ending, admin.operations_for).routes(),
+        *admin.routes(),
         *operations.routes,
     ]
 

@@ -2,8 +2,8 @@
 `syncauth serve --check`: all that a configuration names is tried, and nothing is served.
 
 The schema file, the tables, the rules and the query of custom data are tried in a database of a temporary directory,
-functions and hooks are imported, keys and passwords read. This module must never see the data directory, nor call what
-it imports.
+functions and hooks are imported, keys, passwords and tokens read; no issuer is asked. This module must
+never see the data directory, nor call what it imports.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from syncauth.server.accounts.custom_data import prepare_query
 from syncauth.server.accounts.foreign_tokens import ForeignTokens
 from syncauth.server.accounts.mail import open_sender
 from syncauth.server.accounts.secret_sources import exposure
+from syncauth.server.operations.metrics_door import read_token
 from syncauth.server.services import check_extensions
 from syncauth.server.settings.config import Rules, ServerConfig
 from syncauth.server.settings.faults import Faults
@@ -49,6 +50,8 @@ def check_config(config: ServerConfig) -> Checked:
             ForeignTokens((issuer,))
     with _noted(faults):
         open_sender(config.mail, code.mail)
+    with _noted(faults):
+        read_token(config.metrics)
     return Checked(faults.all(), tuple(_warnings(config)))
 
 
@@ -89,7 +92,10 @@ def _check_code(config: ServerConfig, faults: Faults) -> Extensions:
 
 
 def _warnings(config: ServerConfig) -> Iterator[ConfigFault]:
-    files = {"mail.smtp_password_file": config.mail.smtp_password_file}
+    files = {
+        "mail.smtp_password_file": config.mail.smtp_password_file,
+        "metrics.token_file": config.metrics.token_file,
+    }
     shared = [issuer for issuer in config.issuers if issuer.algorithm == "HS256"]
     files |= {f"{issuer.name}.key_file": issuer.key_file for issuer in shared}
     for setting, file in files.items():

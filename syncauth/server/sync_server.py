@@ -37,7 +37,7 @@ from syncauth.server.settings.config import ServerConfig, read_config
 from syncauth.server.team.extensions import Authenticate, Extensions
 
 LOGGER: Final = logging.getLogger("syncauth.server.sync_server")
-CLOSED: Final = Denied(503, "ServiceUnavailable", "the server was closed", retry_after=1)
+CLOSED: Final = Denied(503, "ServerRestarting", "the server was closed", retry_after=1)
 
 
 class SyncServer:

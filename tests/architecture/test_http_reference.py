@@ -15,7 +15,8 @@ from syncauth.server.accounts.passwords import Passwords
 from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.app import create_app
 from syncauth.server.clock import SystemClock, SystemRandomness
-from syncauth.server.routes.admin import BASE as ADMIN_BASE, AdminApi
+from syncauth.server.routes.admin import OPERATIONS as FOR_ADMINISTRATORS, AdminApi
+from syncauth.server.routes.admin_users import BASE as ADMIN_BASE
 from syncauth.server.routes.api import OPERATIONS, AuthApi
 from syncauth.server.routes.openapi import make_document
 from syncauth.server.routes.operations import BASE, STATUS
@@ -32,6 +33,10 @@ REFERENCE = ROOT / "docs" / "reference"
 PAGE = (REFERENCE / "app-services-api.md").read_text("utf-8")
 ADMIN_PAGE = (REFERENCE / "admin-api.md").read_text("utf-8")
 TESTS = ROOT / "tests" / "integration" / "auth_api"
+EVERY_OPERATION = (*OPERATIONS, *FOR_ADMINISTRATORS)
+EVERYWHERE = {"InternalServerError", "RequestTooLarge", "ServerRestarting"}
+"""Codes that the page of the admin API leaves to the other."""
+
 ADMIN_TESTS = ROOT / "tests" / "integration" / "admin"
 LINE = re.compile(r"^\| `(\w+) ([^`]+)` \|.*\| `(\w+\.py)` \|$", re.MULTILINE)
 
@@ -99,7 +104,8 @@ def test_every_endpoint_for_administrators_is_listed(tmp_path: Path) -> None:
 def test_every_route_stands_in_the_openapi_document(tmp_path: Path) -> None:
     """Each method of each route of a whole server has its operation, and no operation is without a route."""
     (tmp_path / "schema.sql").write_text("")
-    config = ServerConfig("app", tmp_path / "schema.sql", test_mode=True)
+    admin = AdminSettings(enabled=True)
+    config = ServerConfig("app", tmp_path / "schema.sql", test_mode=True, admin=admin)
     app = create_app(config, tmp_path, SystemClock(), SystemRandomness())
     with asyncio.Runner() as loop:
         loop.run(_end(app))
@@ -109,7 +115,7 @@ def test_every_route_stands_in_the_openapi_document(tmp_path: Path) -> None:
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
     }
-    told = [(each.method, each.path) for each in OPERATIONS]
+    told = [(each.method, each.path) for each in EVERY_OPERATION]
 
     assert set(told) == there
     assert len(told) == len(there)
@@ -122,15 +128,15 @@ async def _end(app: Starlette) -> None:
 
 def test_operations_have_names_of_their_own() -> None:
     """Programs made from the document call each operation by its own name."""
-    paths = make_document(OPERATIONS, "app")["paths"].values()
+    paths = make_document(EVERY_OPERATION, "app")["paths"].values()
     names = [operation["operationId"] for path in paths for operation in path.values()]
 
     assert len(names) == len(set(names))
 
 
-def test_the_page_lists_the_codes_of_the_document() -> None:
-    """Every code that an operation may answer with is in the table of codes, with its one status."""
-    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([\d, ]+) \|", PAGE, re.MULTILINE)
+def codes_of(page: str) -> dict[str, int]:
+    """Return the codes of a page's table with their statuses."""
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([\d, ]+) \|", page, re.MULTILINE)
     listed: dict[str, int] = {}
     for names, numbers in rows:
         words = re.findall(r"\w+", names)
@@ -138,9 +144,21 @@ def test_the_page_lists_the_codes_of_the_document() -> None:
         listed |= zip(
             words, statuses * len(words) if len(statuses) == 1 else statuses, strict=False
         )
+    return listed
 
-    assert listed == dict(STATUS)
-    assert {code for each in OPERATIONS for code in each.codes} <= set(STATUS)
+
+def test_the_pages_list_the_codes_of_the_document() -> None:
+    """Every code that an operation may answer with is in its page's table, with its one status."""
+    listed, of_admin = codes_of(PAGE), codes_of(ADMIN_PAGE)
+    off = {"NotFound": of_admin.pop("NotFound")}  # where there is no admin API
+
+    assert off == {"NotFound": 404}
+    assert listed | of_admin == dict(STATUS)
+    assert set(listed) == {code for each in OPERATIONS for code in each.all_codes()}
+    assert (
+        set(of_admin)
+        == {code for each in FOR_ADMINISTRATORS for code in each.all_codes()} - EVERYWHERE
+    )
 
 
 @pytest.mark.parametrize(

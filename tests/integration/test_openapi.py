@@ -10,6 +10,7 @@ import base64
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -24,10 +25,14 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from starlette.routing import compile_path
 
-from syncauth.server.routes.api import OPERATIONS
+from syncauth.server.routes.admin import LOGIN, OPERATIONS as FOR_ADMINISTRATORS
+from syncauth.server.routes.admin_users import USERS
+from syncauth.server.routes.api import OPERATIONS as FOR_CLIENTS
 from syncauth.server.routes.openapi import PLACE, make_document
 from syncauth.server.routes.operations import BASE, Operation
+from tests.support.commands import run
 from tests.support.processes import JsonProcess
 
 APP_ID = "field-notes"
@@ -54,6 +59,8 @@ confirm = "tests.support.api_functions:reset"
 reset = "tests.support.api_functions:reset"
 custom_login = "tests.support.api_functions:custom_login"
 custom_data = "tests.support.api_functions:custom_data"
+[admin]
+enabled = true
 [functions]
 echo = "tests.support.api_functions:echo"
 count = "tests.support.api_functions:count"
@@ -66,6 +73,17 @@ audience = ["{APP_ID}"]
 algorithm = "HS256"
 key_env = "OTHERS_KEY"
 """
+OPERATIONS = (*FOR_CLIENTS, *FOR_ADMINISTRATORS)
+NAMES = {
+    "app_id": APP_ID,
+    "group_id": "g",
+    "key_id": "k",
+    "name": "n",
+    "user_id": "u",
+    "session_id": "s",
+}
+"""What stands in paths where it does not matter."""
+
 FUNCTIONS = ("echo", "count", "refuse", "fail", "apart")
 EXAMPLES = 20
 CHECKS = [
@@ -96,9 +114,14 @@ def can_be_wrong(operation: Operation) -> bool:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server has its files."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path) -> Iterator[httpx.Client]:
     """A client of a server of its own process."""
-    folder = tmp_path_factory.mktemp("server")
     (folder / "schema.sql").write_text("")
     (folder / "syncauth.toml").write_text(CONFIG)
     place = ["--config", str(folder / "syncauth.toml"), "--data", str(folder / "data")]
@@ -108,6 +131,17 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         with httpx.Client(base_url=process.hear()["url"], timeout=20) as client:
             yield client
         assert process.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def admin(client: httpx.Client, folder: Path) -> str:
+    """The token of an admin key that was made in the shell."""
+    made = run("admin", "keys", "create", "--data", folder / "data", "--name", "t", "--json")
+    key = {"username": made.document["key"], "apiKey": made.document["secret"]}
+    answer = client.post(LOGIN, json=key)
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["access_token"]
+    return token
 
 
 def log_in(client: httpx.Client, number: int) -> dict[str, str]:
@@ -142,6 +176,21 @@ def aim(client: httpx.Client, case: Case, token: str, number: int) -> None:
             case.path_parameters["key_id"] = made.json()["_id"]
 
 
+def aim_at_user(client: httpx.Client, case: Case, session: dict[str, str], admin: str) -> None:
+    """Let a call of an administrator reach a user, its session or its token."""
+    path = case.path_parameters or {}
+    if "user_id" in path:
+        path["user_id"] = session["user_id"]
+    if "session_id" in path:
+        place = USERS.format(**NAMES) + f"/{session['user_id']}/sessions"
+        found = client.get(place, headers={"Authorization": f"Bearer {admin}"})
+        path["session_id"] = found.json()[0]["_id"]
+    if isinstance(case.body, dict) and "token" in case.body:
+        case.body["token"] = session["access_token"]
+    if isinstance(case.body, dict) and "expiration_time_seconds" in case.body:
+        case.body["expiration_time_seconds"] = 3600
+
+
 def check(client: httpx.Client, case: Case, headers: dict[str, str]) -> None:
     """Make the call over the network, and judge the answer by the document."""
     answer = case.call(base_url=str(client.base_url).rstrip("/"), headers=headers, timeout=20)
@@ -163,7 +212,7 @@ def check(client: httpx.Client, case: Case, headers: dict[str, str]) -> None:
     ids=lambda value: value.value if isinstance(value, GenerationMode) else label(value),
 )
 def test_every_answer_is_as_the_document_says(
-    client: httpx.Client, operation: Operation, mode: GenerationMode
+    client: httpx.Client, admin: str, operation: Operation, mode: GenerationMode
 ) -> None:
     """No call is answered with 5xx, another status, code, header or shape than the document tells."""
     part = PARTS[label(operation)]
@@ -183,7 +232,11 @@ def test_every_answer_is_as_the_document_says(
     )
     def one(case: Case, number: int, with_token: bool) -> None:
         headers = {}
-        if with_token and operation.bearer != "none":
+        if with_token and operation.bearer == "admin":
+            headers["Authorization"] = f"Bearer {admin}"
+            if mode is POSITIVE and number % 5:
+                aim_at_user(client, case, log_in(client, number), admin)
+        elif with_token and operation.bearer != "none":
             session = log_in(client, number)
             kind = "refresh_token" if operation.bearer == "refresh" else "access_token"
             headers["Authorization"] = f"Bearer {session[kind]}"
@@ -195,7 +248,7 @@ def test_every_answer_is_as_the_document_says(
 
 
 def test_the_published_document_is_this_one(client: httpx.Client) -> None:
-    """A server publishes what its routes tell, with its own app's id."""
+    """A server publishes what its routes tell, with its own app's id; administrators' where they are served."""
     answer = client.get(PLACE)
 
     assert answer.json() == json.loads(json.dumps(make_document(OPERATIONS, APP_ID)))
@@ -206,7 +259,7 @@ def test_without_its_token_no_call_is_served(client: httpx.Client, operation: Op
     """A call that needs a token is refused without one and with a wrong one, whatever else it says."""
     if operation.bearer in {"none", "access for a link"}:
         return
-    path = operation.path.format(app_id=APP_ID, key_id="k", name="n")
+    path = operation.path.format(**NAMES)
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic eDp5"}):
         answer = client.request(operation.method, path, headers=headers, json={"name": "n"})
         assert (answer.status_code, answer.json()["error_code"]) == (401, "InvalidSession")
@@ -215,8 +268,8 @@ def test_without_its_token_no_call_is_served(client: httpx.Client, operation: Op
 @pytest.mark.parametrize("path", sorted({each.path for each in OPERATIONS}))
 def test_other_methods_are_told_what_is_allowed(client: httpx.Client, path: str) -> None:
     """A method that a path does not have is 405 with the allowed ones in Allow (RFC 9110 section 15.5.6)."""
-    allowed = {each.method for each in OPERATIONS if each.path == path}
-    place = path.format(app_id=APP_ID, key_id="k", name="n")
+    place = path.format(**NAMES)
+    allowed = {each.method for each in OPERATIONS if compile_path(each.path)[0].fullmatch(place)}
     for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "TRACE"} - allowed:
         answer = client.request(method, place)
         assert answer.status_code == 405, method

@@ -59,14 +59,19 @@ def open_doors(settings: MetricsSettings, metrics: Metrics) -> tuple[list[Route]
     Raises:
         InvalidConfig: the token that `[metrics]` names is not there or too short.
     """
-    token = _read_token(settings)
+    token = read_token(settings)
     door = MetricsDoor(metrics, token)
     if settings.port is not None:
         return [], Starlette(routes=[door.route()])
     return ([door.route()] if token is not None else []), None
 
 
-def _read_token(settings: MetricsSettings) -> Secret | None:
+def read_token(settings: MetricsSettings) -> Secret | None:
+    """Return the token that whoever reads must have, or None if the settings name none.
+
+    Raises:
+        InvalidConfig: it is not there or too short.
+    """
     env, file = settings.token_env, settings.token_file
     if not env and file is None:
         return None

@@ -21,7 +21,8 @@ from starlette.types import Scope
 from syncauth.models import ANONYMOUS_DEVICE, Secret
 from syncauth.server.accounts.answers import Denied
 from syncauth.server.accounts.issuer import AccessToken, domain_id
-from syncauth.server.routes.admin_users import AdminUserRoutes
+from syncauth.server.routes import admin_users
+from syncauth.server.routes.admin_users import APP, BASE, GROUP, AdminUserRoutes
 from syncauth.server.routes.exchange import (
     Endpoint,
     address_of,
@@ -31,34 +32,114 @@ from syncauth.server.routes.exchange import (
     bearer,
     read_json,
 )
+from syncauth.server.routes.operations import Operation
 from syncauth.server.services import Admin
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.stores.admin_interface import Lifetime
 
-BASE: Final = "/api/admin/v3.0"
+LOGIN: Final = f"{BASE}/auth/providers/mongodb-cloud/login"
+EXPIRATIONS: Final = {
+    f"{APP}/security/refresh_token_expiration": Lifetime.REFRESH,
+    f"{APP}/security/access_token_expiration": Lifetime.ACCESS,
+}
+VERIFY: Final = f"{APP}/users/verify_token"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 OTHER_APP: Final = Denied(404, "AppNotFound", "application not found")
 
 
-class _Key(msgspec.Struct, frozen=True):
+class _AdminKey(msgspec.Struct, frozen=True):
     key_id: str = msgspec.field(name="username")
     secret: str = msgspec.field(name="apiKey")
 
     def __repr__(self) -> str:
-        return "_Key(…)"
+        return "_AdminKey(…)"
 
 
-class _Token(msgspec.Struct, frozen=True):
+class _AdminSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    access_token: str
+    user_id: str
+    device_id: str
+
+    def __repr__(self) -> str:
+        return "_AdminSession(…)"
+
+
+class _App(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    domain_id: str = msgspec.field(name="_id")
+    client_app_id: str
+    name: str
+
+
+class _UserToken(msgspec.Struct, frozen=True):
     token: str
 
     def __repr__(self) -> str:
-        return "_Token(…)"
+        return "_UserToken(…)"
+
+
+class _Verified(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an access token says: of the user `sub` in the session `iss`."""
+
+    sub: str
+    exp: float
+    iat: int
+    iss: str
+    domain_id: str
+    device_id: str
+    custom_user_data: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _NotOurs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    error: str
 
 
 class _Expiration(msgspec.Struct, frozen=True):
     expiration_time_seconds: int
+
+
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        LOGIN,
+        "Exchange an admin key for a token",
+        {200: _AdminSession},
+        ("AuthError", "TooManyRequests"),
+        body=_AdminKey,
+    ),
+    Operation("GET", GROUP, "Tell the app", {200: list[_App]}, bearer="admin"),
+    *(
+        operation
+        for path, which in EXPIRATIONS.items()
+        for operation in (
+            Operation(
+                "GET",
+                path,
+                f"Tell the life of {which.value} tokens",
+                {200: _Expiration},
+                bearer="admin",
+            ),
+            Operation(
+                "PUT",
+                path,
+                f"Change the life of {which.value} tokens",
+                {204: None},
+                bearer="admin",
+                body=_Expiration,
+            ),
+        )
+    ),
+    Operation(
+        "POST",
+        VERIFY,
+        "Tell what an access token says, or that it has ended",
+        {200: _Verified | str, 401: _NotOurs},
+        bearer="admin",
+        body=_UserToken,
+    ),
+    *admin_users.OPERATIONS,
+)
 
 
 class _RouteForNetworks(Route):
@@ -94,33 +175,30 @@ class AdminApi:
         self._keys = admin.keys
         self._deeds = admin.deeds
         self._limit = config.limits.http_body_bytes
+        self._networks = [ipaddress.ip_network(each) for each in config.admin.networks]
+
+    def operations_for(self, request: Request) -> tuple[Operation, ...]:
+        """Return what the document tells a caller of these routes: nothing where they are not there."""
+        there = self._config.admin.enabled and is_within(request.scope["client"], self._networks)
+        return OPERATIONS if there else ()
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes; none if the admin API is off."""
         if not self._config.admin.enabled:
             return []
-        login = f"{BASE}/auth/providers/mongodb-cloud/login"
-        group = f"{BASE}/groups/{{group_id}}/apps"
-        app = f"{group}/{{app_id}}"
-        security = f"{app}/security"
-        expirations = {
-            f"{security}/refresh_token_expiration": Lifetime.REFRESH,
-            f"{security}/access_token_expiration": Lifetime.ACCESS,
-        }
         routes = [
-            Route(login, self._log_in, methods=["POST"]),
-            Route(group, self._of_admin(self._apps), methods=["GET"]),
+            Route(LOGIN, self._log_in, methods=["POST"]),
+            Route(GROUP, self._of_admin(self._apps), methods=["GET"]),
             *(
                 Route(path, self._of_app(endpoint), methods=[method])
-                for path, which in expirations.items()
+                for path, which in EXPIRATIONS.items()
                 for method, endpoint in (("GET", self._life(which)), ("PUT", self._set_life(which)))
             ),
             # Before the routes of one user, whose id it is not.
-            Route(f"{app}/users/verify_token", self._of_app(self._verify), methods=["POST"]),
-            *AdminUserRoutes(self._deeds, self._limit).routes(app, self._of_app),
+            Route(VERIFY, self._of_app(self._verify), methods=["POST"]),
+            *AdminUserRoutes(self._deeds, self._limit).routes(self._of_app),
         ]
-        networks = [ipaddress.ip_network(each) for each in self._config.admin.networks]
-        return [_RouteForNetworks(route, networks) for route in routes]
+        return [_RouteForNetworks(route, self._networks) for route in routes]
 
     def _of_admin(self, answer: Endpoint) -> Endpoint:
         """Let only administrators through; the endpoint finds the id of their key in `state.actor`."""
@@ -147,28 +225,23 @@ class AdminApi:
         return self._of_admin(check)
 
     async def _log_in(self, request: Request) -> Response:
-        body = await read_json(request, _Key, limit=self._limit)
+        body = await read_json(request, _AdminKey, limit=self._limit)
         if isinstance(body, Denied):
             return answer_denied(body)
         token = await self._keys.log_in(body.key_id, Secret(body.secret), address_of(request))
         if isinstance(token, Denied):
             return answer_denied(token)
-        content = {
-            "access_token": token.text.reveal(),
-            "user_id": body.key_id,
-            "device_id": ANONYMOUS_DEVICE,
-        }
-        return answer_json(200, content)
+        session = _AdminSession(token.text.reveal(), body.key_id, ANONYMOUS_DEVICE)
+        return answer_json(200, session)
 
     async def _apps(self, _request: Request) -> Response:
         """Tell the one app, so that a script finds the id that it has in paths."""
         name = self._config.app_id
-        return answer_json(200, [{"_id": domain_id(name), "client_app_id": name, "name": name}])
+        return answer_json(200, [_App(domain_id(name), name, name)])
 
     def _life(self, which: Lifetime) -> Endpoint:
         async def answer(_request: Request) -> Response:
-            seconds = await self._deeds.life(which)
-            return answer_json(200, {"expiration_time_seconds": seconds})
+            return answer_json(200, _Expiration(await self._deeds.life(which)))
 
         return answer
 
@@ -184,28 +257,26 @@ class AdminApi:
         return answer
 
     async def _verify(self, request: Request) -> Response:
-        body = await read_json(request, _Token, limit=self._limit)
+        body = await read_json(request, _UserToken, limit=self._limit)
         if isinstance(body, Denied):
             return answer_denied(body)
         found = await self._deeds.verify(Secret(body.token))
         if found is None:
             # Without a code, so that nobody takes it for the end of the administrator's own token.
-            return answer_json(401, {"error": "signature is invalid"})
+            return answer_json(401, _NotOurs("signature is invalid"))
         if isinstance(found, Denied):
             return answer_denied(found)
         return answer_json(200, found if isinstance(found, str) else _told(found))
 
 
-def _told(token: AccessToken) -> dict[str, Any]:
+def _told(token: AccessToken) -> _Verified:
     claims = token.claims
-    told: dict[str, Any] = {
-        "sub": claims.user_id,
-        "exp": claims.expires_at,
-        "iat": token.issued_at,
-        "iss": claims.session_id,
-        "domain_id": token.domain_id,
-        "device_id": token.device_id,
-    }
-    if claims.custom_data is not None:
-        told["custom_user_data"] = claims.custom_data
-    return told
+    return _Verified(
+        sub=claims.user_id,
+        exp=claims.expires_at,
+        iat=token.issued_at,
+        iss=claims.session_id,
+        domain_id=token.domain_id,
+        device_id=token.device_id,
+        custom_user_data=msgspec.UNSET if claims.custom_data is None else claims.custom_data,
+    )

@@ -7,7 +7,7 @@ a token.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -26,7 +26,14 @@ from syncauth.server.routes.exchange import (
     answer_json,
     read_json,
 )
+from syncauth.server.routes.operations import Operation, Parameter
 from syncauth.server.stores.admin_interface import AccountRecord, OpenSession, UserFilter
+
+BASE: Final = "/api/admin/v3.0"
+GROUP: Final = f"{BASE}/groups/{{group_id}}/apps"
+APP: Final = f"{GROUP}/{{app_id}}"
+USERS: Final = f"{APP}/users"
+ONE: Final = f"{USERS}/{{user_id}}"
 
 PAGE: Final = 50
 """Users of one page, as in App Services."""
@@ -48,6 +55,84 @@ class _NewUser(msgspec.Struct, frozen=True):
         return "_NewUser(…)"
 
 
+class _IdentityOfUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    provider_type: str
+    provider_id: str
+
+
+class _User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    user_id: str = msgspec.field(name="_id")
+    identities: list[_IdentityOfUser]
+    type: str
+    creation_date: int
+    last_authentication_date: int
+    disabled: bool
+    data: dict[str, Any]
+
+
+class _Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    device_id: str = msgspec.field(name="_id")
+
+
+class _SessionOfUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    session_id: str = msgspec.field(name="_id")
+    device_id: str
+    provider_type: str
+    rotates: bool
+    creation_date: int
+    expiration_date: int
+
+
+def _of_one(method: str, path: str, summary: str, answers: Mapping[int, Any]) -> Operation:
+    return Operation(method, path, summary, answers, ("UserNotFound",), bearer="admin")
+
+
+OPERATIONS: Final = (
+    Operation(
+        "GET",
+        USERS,
+        "List users, or find one",
+        {200: list[_User]},
+        ("BadRequest",),
+        bearer="admin",
+        query=(
+            Parameter("after", "The last `_id` of the page before"),
+            Parameter("limit", f"Users of a page, from 1 to {LONGEST_PAGE}"),
+            Parameter("sort", "What they are ordered by", allowed=("_id",)),
+            Parameter("desc", "Turn the order around", allowed=tuple(FLAGS)),
+            Parameter("status", "These alone", allowed=tuple(STATES)),
+            Parameter("provider_types", "Users with an identity of these, with commas between"),
+            Parameter("email", "The one user with this email account"),
+        ),
+    ),
+    Operation(
+        "POST",
+        USERS,
+        "Make a user",
+        {201: _User},
+        ("AccountNameInUse", "AuthProviderNotFound", "TooManyRequests"),
+        bearer="admin",
+        body=_NewUser,
+    ),
+    _of_one("GET", ONE, "Tell of a user", {200: _User}),
+    _of_one("DELETE", ONE, "Remove a user", {204: None}),
+    _of_one("PUT", f"{ONE}/logout", "End all sessions of a user", {204: None}),
+    _of_one("PUT", f"{ONE}/disable", "End them and let the user not log in", {204: None}),
+    _of_one("PUT", f"{ONE}/enable", "Let a user log in again", {204: None}),
+    _of_one("GET", f"{ONE}/devices", "List the devices of open sessions", {200: list[_Device]}),
+    _of_one("GET", f"{ONE}/sessions", "List open sessions", {200: list[_SessionOfUser]}),
+    Operation(
+        "DELETE",
+        f"{ONE}/sessions/{{session_id}}",
+        "End one session",
+        {204: None},
+        ("SessionNotFound",),
+        bearer="admin",
+    ),
+)
+
+
 class AdminUserRoutes:
     """The routes of users."""
 
@@ -56,10 +141,9 @@ class AdminUserRoutes:
         self._deeds = deeds
         self._limit = limit
 
-    def routes(self, app: str, of_app: Guard) -> list[Route]:
-        """Return the routes under `app`, each behind `of_app`."""
-        users, deeds = f"{app}/users", self._deeds
-        one = f"{users}/{{user_id}}"
+    def routes(self, of_app: Guard) -> list[Route]:
+        """Return the routes, each behind `of_app`."""
+        users, one, deeds = USERS, ONE, self._deeds
         return [
             Route(users, of_app(self._all), methods=["GET"]),
             Route(users, of_app(self._create), methods=["POST"]),
@@ -75,9 +159,6 @@ class AdminUserRoutes:
 
     async def _all(self, request: Request) -> Response:
         asked = request.query_params
-        if "email" in asked:
-            found = await self._deeds.users_of_email(asked["email"])
-            return answer_json(200, [_told(each) for each in found])
         state, flag = asked.get("status", ""), asked.get("desc", "")
         if asked.get("sort", "_id") != "_id" or state not in STATES or flag not in FLAGS:
             return answer_denied(bad_request("sort is _id, status enabled or disabled, desc true"))
@@ -85,6 +166,9 @@ class AdminUserRoutes:
             limit = msgspec.convert(asked.get("limit", str(PAGE)), _Limit, strict=False)
         except msgspec.ValidationError:
             return answer_denied(bad_request(f"limit is a number from 1 to {LONGEST_PAGE}"))
+        if "email" in asked:
+            found = await self._deeds.users_of_email(asked["email"])
+            return answer_json(200, [_told(each) for each in found])
         providers = tuple(filter(None, asked.get("provider_types", "").split(",")))
         found = await self._deeds.users(
             UserFilter(STATES[state], providers),
@@ -111,7 +195,7 @@ class AdminUserRoutes:
         if isinstance(found, Denied):
             return answer_denied(found)
         devices = dict.fromkeys(each.device_id for each in found)
-        return answer_json(200, [{"_id": device} for device in devices])
+        return answer_json(200, [_Device(device) for device in devices])
 
     async def _sessions(self, request: Request) -> Response:
         found = await self._deeds.sessions(request.path_params["user_id"])
@@ -135,31 +219,31 @@ def _doing(deed: Deed) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def _told(user: AccountRecord) -> dict[str, Any]:
-    return {
-        "_id": user.user_id,
-        "identities": [
-            {
-                "id": identity.identity_id,
-                "provider_type": identity.provider_type,
-                "provider_id": domain_id(identity.provider_type),
-            }
+def _told(user: AccountRecord) -> _User:
+    return _User(
+        user_id=user.user_id,
+        identities=[
+            _IdentityOfUser(
+                id=identity.identity_id,
+                provider_type=identity.provider_type,
+                provider_id=domain_id(identity.provider_type),
+            )
             for identity in user.identities
         ],
-        "type": "normal",
-        "creation_date": int(user.created_at),
-        "last_authentication_date": int(user.last_login_at or 0),
-        "disabled": user.disabled,
-        "data": user.data,
-    }
+        type="normal",
+        creation_date=int(user.created_at),
+        last_authentication_date=int(user.last_login_at or 0),
+        disabled=user.disabled,
+        data=user.data,
+    )
 
 
-def _session(session: OpenSession) -> dict[str, Any]:
-    return {
-        "_id": session.session_id,
-        "device_id": session.device_id,
-        "provider_type": session.provider_type,
-        "rotates": session.rotates,
-        "creation_date": int(session.created_at),
-        "expiration_date": int(session.expires_at),
-    }
+def _session(session: OpenSession) -> _SessionOfUser:
+    return _SessionOfUser(
+        session_id=session.session_id,
+        device_id=session.device_id,
+        provider_type=session.provider_type,
+        rotates=session.rotates,
+        creation_date=int(session.created_at),
+        expiration_date=int(session.expires_at),
+    )

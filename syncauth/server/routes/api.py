@@ -9,7 +9,7 @@ them. This module must never log, and never answer with a Content-Type suffix.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from syncauth.server.accounts.answers import Denied
 from syncauth.server.accounts.issuer import domain_id
-from syncauth.server.routes import api_keys, emails, functions, logins, openapi
+from syncauth.server.routes import api_keys, emails, functions, keys, logins, openapi
 from syncauth.server.routes.api_keys import ApiKeyRoutes
 from syncauth.server.routes.emails import EmailRoutes
 from syncauth.server.routes.exchange import (
@@ -116,18 +116,27 @@ OPERATIONS: Final = (
         {200: _Health, 503: _Health},
     ),
     Operation("GET", openapi.PLACE, "Give this document", {200: dict[str, Any]}),
+    *keys.OPERATIONS,
 )
-"""All that the document tells, in the order of its paths; every route has its operation here."""
+"""All that the document tells of what everybody may call, in the order of its paths."""
 
 
 class AuthApi:
     """The routes of one app."""
 
     def __init__(
-        self, config: ServerConfig, services: Services, is_ending: Callable[[], bool] = bool
+        self,
+        config: ServerConfig,
+        services: Services,
+        is_ending: Callable[[], bool] = bool,
+        more: Callable[[Request], Sequence[Operation]] = lambda _request: (),
     ) -> None:
-        """Take the services that decide, and what tells whether the server is about to end."""
+        """Take the services that decide, and what tells whether the server is about to end.
+
+        `more` are the operations besides that the document tells to who asks for it.
+        """
         self._is_ending = is_ending
+        self._more = more
         self._config = config
         self._services = services
         self._limit = config.limits.http_body_bytes
@@ -167,9 +176,10 @@ class AuthApi:
 
         return check
 
-    async def _document(self, _request: Request) -> Response:
+    async def _document(self, request: Request) -> Response:
         """Publish what this server can do; it depends on nobody's data."""
-        return answer_json(200, openapi.make_document(OPERATIONS, self._config.app_id))
+        operations = (*OPERATIONS, *self._more(request))
+        return answer_json(200, openapi.make_document(operations, self._config.app_id))
 
     async def _health(self, _request: Request) -> Response:
         """Answer 200 if the store can be read; if not, fail with 500 like every call."""

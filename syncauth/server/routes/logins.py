@@ -112,12 +112,17 @@ OPERATIONS: Final = (
         *("InvalidPassword", "AuthError", "AccountNameInUse"),
     ),
     _login("api-key", "Log in with an API key", _Key, "AuthError", "AccountNameInUse"),
-    _login("custom-token", "Log in with a token", _Token, "AuthError", "AccountNameInUse"),
+    _login(
+        "custom-token",
+        "Log in with a token of another issuer",
+        _Token,
+        *("AuthError", "AccountNameInUse", "ServiceUnavailable"),
+    ),
     _login(
         "custom-function",
         "Log in through the team's function; the body is Extended JSON and may have `options`",
         dict[str, Any],
-        *("AuthError", "AccountNameInUse"),
+        *("AuthError", "AccountNameInUse", "CrossSiteRequest"),
     ),
     Operation(
         "POST",

@@ -26,13 +26,15 @@ SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {
     "access, or in the URL": [{"access": []}, {"access_in_url": []}],
     "access for a link": [{}, {"access": []}],
     "refresh": [{"refresh": []}],
+    "admin": [{"admin": []}],
 }
 SCHEMES: Final = {
     "access": {"type": "http", "scheme": "bearer", "description": "The access token"},
     "access_in_url": {"type": "apiKey", "in": "query", "name": "baas_at"},
     "refresh": {"type": "http", "scheme": "bearer", "description": "The refresh token"},
+    "admin": {"type": "http", "scheme": "bearer", "description": "The token of an admin key"},
 }
-COME_AGAIN: Final = frozenset({"TooManyRequests", "ServerRestarting"})
+COME_AGAIN: Final = frozenset({"TooManyRequests", "ServiceUnavailable", "ServerRestarting"})
 PATIENCE: Final = {
     "Retry-After": {
         "description": "Seconds after which to come again",
@@ -100,8 +102,19 @@ def _operation(operation: Operation, app_id: str, refusal: Any, told: Any) -> di
         responses[str(status)] = {"description": "Done"}
         if shape is not None:
             responses[str(status)]["content"] = {operation.media: {"schema": next(told)}}
-    found["responses"] = responses | _refusals(operation.all_codes(), refusal)
+    for denied, answer in _refusals(operation.all_codes(), refusal).items():
+        _add(responses, denied, answer)
+    found["responses"] = responses
     return found
+
+
+def _add(responses: dict[str, Any], status: str, answer: dict[str, Any]) -> None:
+    """Put an answer beside what else may come with its status."""
+    other = responses.get(status, {}).get("content", {}).get("application/json")
+    if other is not None:
+        told = answer["content"]["application/json"]
+        told["schema"] = {"anyOf": [other["schema"], told["schema"]]}
+    responses[status] = answer
 
 
 def _refusals(codes: Iterable[str], refusal: Any) -> dict[str, Any]:

@@ -16,7 +16,10 @@ BASE: Final = "/api/client/v2.0"
 APP: Final = f"{BASE}/app/{{app_id}}"
 PROVIDERS: Final = f"{APP}/auth/providers"
 
-Bearer = Literal["none", "access", "access, or in the URL", "access for a link", "refresh"]
+NEVER_SHUT: Final = frozenset({"/healthz", "/readyz"})
+"""Paths that are served while the server ends, too."""
+
+Bearer = Literal["none", "access", "access, or in the URL", "access for a link", "refresh", "admin"]
 """Which token a call carries."""
 
 STATUS: Final[Mapping[str, int]] = {
@@ -28,6 +31,8 @@ STATUS: Final[Mapping[str, int]] = {
     "UserpassTokenInvalid": 400,
     "BadRequest": 400,
     "InvalidParameter": 400,
+    "UserNotFound": 404,
+    "SessionNotFound": 404,
     "APIKeyNotFound": 404,
     "APIKeyAlreadyExists": 409,
     "FunctionNotFound": 404,
@@ -37,9 +42,11 @@ STATUS: Final[Mapping[str, int]] = {
     "AuthProviderNotFound": 404,
     "AppNotFound": 404,
     "RotationRequired": 403,
+    "CrossSiteRequest": 403,
     "RequestTooLarge": 413,
     "TooManyRequests": 429,
     "InternalServerError": 500,
+    "ServiceUnavailable": 503,
     "ServerRestarting": 503,
 }
 """Error code → the status that it comes with, always."""
@@ -77,7 +84,7 @@ class Operation:
     def all_codes(self) -> list[str]:
         """Return the refusals of this operation and those of its kind, in the order of `STATUS`."""
         codes = {*self.codes, "InternalServerError"}
-        if self.path.startswith("/api/"):
+        if self.path not in NEVER_SHUT:
             codes.add("ServerRestarting")
         if "{app_id}" in self.path:
             codes.add("AppNotFound")

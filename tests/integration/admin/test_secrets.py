@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from syncauth.models import Secret
 from syncauth.server.accounts.issuer import token_hash
@@ -50,6 +51,7 @@ def use_everything(admin: Admin, server: AdminServer, user: str, token: str) -> 
     return shown
 
 
+@pytest.mark.timeout(180)  # it runs 18 commands, each a process
 def test_nothing_shows_a_secret(admin: Admin, server: AdminServer, ann: Account) -> None:
     """Keys, tokens, passwords and hashes are in no answer, output or log line, and no secret in the file."""
     token = admin.client.headers["Authorization"].removeprefix("Bearer ")

@@ -14,6 +14,7 @@ import pytest
 from syncauth.cli.starting import CONFIG, SCHEMA, write_files
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.config import ServerConfig, parse_config, read_config
+from syncauth.server.settings.login import NamedFunction
 
 COMMENTED = re.compile(r"^#(?=\[|\w+ = )", re.MULTILINE)
 OF_THE_SERVER = {"app_id", "schema", "test_mode"}
@@ -22,7 +23,7 @@ SECTIONS = (FIELDS - OF_THE_SERVER - {"functions"}) | {"server"}
 SEVERAL = {"tables": "notes", "issuers": "company"}
 """Sections of which there may be several, each with the one in the file."""
 
-OTHERS = {"smtp_password_file", "key_env", "key_file"}
+OTHERS = {"smtp_password_file", "key_env", "key_file", "token_file"}
 """Of several settings exactly one is given: these are not, where all others are."""
 
 
@@ -41,9 +42,9 @@ def uncommented(text: str) -> dict[str, Any]:
 def good(text: str, folder: Path) -> ServerConfig:
     """Read the file with every setting in it, but for those that exclude others."""
     document = uncommented(text)
-    for name in OTHERS:
-        document["mail"].pop(name, None)
-        document["issuers"]["company"].pop(name, None)
+    for section in (document["mail"], document["issuers"]["company"], document["metrics"]):
+        for name in OTHERS:
+            section.pop(name, None)
     return parse_config(document, folder=folder)
 
 
@@ -91,8 +92,16 @@ def test_examples_are_marked_and_good(tmp_path: Path, text: str) -> None:
     config = good(text, tmp_path)
 
     assert config.hooks.custom_login == "my_app:log_in"
-    assert config.functions == {"sum": "my_app:add"}
+    assert config.functions == {
+        "sum": NamedFunction("my_app:add"),
+        "report": NamedFunction("my_app:report", process=True, seconds=60),
+    }
+    assert config.metrics.port == 9464
     assert config.issuers[0].fields == (("email", "email"), ("name", "name"))
+    assert config.issuers[0].required == (
+        ("email_verified", (True,)),
+        ("roles", ("notes", "admin")),
+    )
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -48,10 +48,13 @@ def test_a_good_configuration_has_no_fault(folder: Path, monkeypatch: pytest.Mon
     good = config(
         folder,
         '[tables.notes]\n[rules]\nread = "SELECT :user_id"\n[functions]\nadd = "of_the_check:add"\n'
+        'apart = { call = "of_the_check:add", process = true }\n'
         '[custom_data]\nquery = "SELECT count(*) AS n FROM notes"\n'
         '[mail]\nsmtp_user = "u"\nsmtp_password_file = "word"\n'
         '[email]\nreset = "mail"\nreset_url = "https://a.example"\n[hooks]\nmail = "of_the_check:mail"\n'
-        '[issuers.id]\nissuer = "i"\naudience = ["a"]\nalgorithm = "HS256"\nkey_file = "word"\n',
+        '[issuers.id]\nissuer = "i"\naudience = ["a"]\nalgorithm = "HS256"\nkey_file = "word"\n'
+        '[issuers.far]\nissuer = "https://far.invalid"\naudience = ["a"]\ndiscovery = true\n'
+        '[metrics]\ntoken_file = "word"\n',
     )
     before = set(folder.iterdir())
     found = check_config(good)
@@ -72,12 +75,14 @@ def test_every_fault_is_found_at_once(folder: Path, monkeypatch: pytest.MonkeyPa
         '[rules]\nread = "SELECT nothing FROM nowhere"\nwrite = "SELEKT"\n'
         '[custom_data]\nquery = "DELETE FROM notes"\n'
         '[functions]\na = "of_nobody:a"\nb = "os:path"\n'
-        '[hooks]\nconfirm = "of_nobody:confirm"\nmail = "os:sep"\n'
+        'c = { call = "difflib:context_diff", process = true }\nd = { call = "of_nobody:a", process = true }\n'
+        '[hooks]\nauthenticate = "of_nobody:authenticate"\n'
+        '\nconfirm = "of_nobody:confirm"\nmail = "os:sep"\n'
         '[email]\nconfirmation = "function"\n'
         '[issuers.one]\nissuer = "1"\naudience = ["a"]\nkey_env = "NOT_SET"\n'
         '[issuers.two]\nissuer = "2"\naudience = ["a"]\nkey_file = "key"\n'
         '[mail]\nsender = "smtp"\nfrom_address = "a@example.com"\nsmtp_user = "u"\n'
-        'smtp_password_env = "NOT_SET"\n',
+        'smtp_password_env = "NOT_SET"\n[metrics]\ntoken_env = "NOT_SET"\n',
     ) == [
         "tables.bare",
         "tables.none",
@@ -86,11 +91,15 @@ def test_every_fault_is_found_at_once(folder: Path, monkeypatch: pytest.MonkeyPa
         "custom_data.query",
         "functions.a",
         "functions.b",
+        "functions.c",
+        "functions.d",
         "hooks.confirm",
         "hooks.mail",
+        "hooks.authenticate",
         "issuers.one.key_env",
         "issuers.two.key_file",
         "mail.smtp_password_env",
+        "metrics.token_env",
     ]
 
 
@@ -120,11 +129,13 @@ def test_secrets_that_others_can_read_are_warnings(folder: Path) -> None:
             folder,
             '[mail]\nsmtp_user = "u"\nsmtp_password_file = "word"\n'
             '[issuers.one]\nissuer = "1"\naudience = ["a"]\nalgorithm = "HS256"\nkey_file = "word"\n'
-            '[issuers.two]\nissuer = "2"\naudience = ["a"]\nkey_file = "word"\n',
+            '[issuers.two]\nissuer = "2"\naudience = ["a"]\nkey_file = "word"\n'
+            '[metrics]\ntoken_file = "word"\n',
         )
     )
 
     assert [warning.setting for warning in found.warnings] == [
         "mail.smtp_password_file",
+        "metrics.token_file",
         "issuers.one.key_file",
     ]

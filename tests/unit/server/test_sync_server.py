@@ -89,7 +89,7 @@ async def test_a_closed_server_turns_requests_away_until_it_is_started(make: Mak
 
         answer = await client.get("/healthz")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-        assert answer.json()["error_code"] == "ServiceUnavailable"
+        assert answer.json()["error_code"] == "ServerRestarting"
         with pytest.raises(Closed):
             await server.verify("x")
 

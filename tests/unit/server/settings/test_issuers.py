@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncauth.errors import InvalidConfig
-from syncauth.server.settings.config import parse_config
+from syncauth.server.settings.config import parse_config, read_config
 from syncauth.server.settings.issuers import TokenIssuer
 
 ISSUER = '[issuers.id]\nissuer = "https://id.example"\naudience = ["app"]\n'
@@ -120,3 +120,28 @@ def test_issuer_stands_once_for_each_use(
     with pytest.raises(InvalidConfig) as refused:
         read(tmp_path, text)
     assert refused.value.setting == "issuers.again.issuer"
+
+
+def test_every_fault_has_its_line(tmp_path: Path) -> None:
+    """Of all issuers each fault is told at once, also within inline tables, with the line where it stands."""
+    (tmp_path / "schema.sql").write_text("")
+    file = tmp_path / "syncauth.toml"
+    file.write_text(
+        '[server]\napp_id = "a"\nschema = "schema.sql"\n'
+        '[issuers.one]\nissuer = "1"\naudience = ["a"]\nkey_env = "K"\nleeway_seconds = 61\n'
+        "required = { role = 1.5, level = 3 }\nfields = { email = 1 }\n"
+        '[issuers.two]\nissuer = "http://id.example"\ndiscovery = true\nclints = ["b"]\n'
+        "[issuers.two.required]\nlevel = 3\nrole = [[]]\n"
+    )
+    with pytest.raises(InvalidConfig) as refused:
+        read_config(file)
+
+    assert {(fault.line, fault.setting) for fault in refused.value.faults} == {
+        (8, "issuers.one.leeway_seconds"),
+        (9, "issuers.one.required.role"),
+        (10, "issuers.one.fields.email"),
+        (11, "issuers.two.audience"),
+        (12, "issuers.two.issuer"),
+        (14, "issuers.two.clints"),
+        (17, "issuers.two.required.role"),
+    }
