@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 from syncauth.sansio import messages
 from syncauth.sansio.sync_errors import Close
 from syncauth.server import SyncServer
-from syncauth.server.app import DATABASE
+from syncauth.server.stores.sqlite import DATABASE
 from tests.support.embedding.parents import SCHEMA
 from tests.support.processes import configure
 
