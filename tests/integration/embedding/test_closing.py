@@ -78,7 +78,7 @@ async def test_devices_are_sent_away_before_the_file_is_closed(tmp_path: Path) -
             told = [messages.decode_from_server(frame) async for frame in said(each)]
             assert each.close_code == Close.RESTARTING
             assert isinstance(told[-1], messages.Goodbye)
-            assert told[-1].retry_after == 1000
+            assert 1000 <= told[-1].retry_after < 1100  # not all at the same moment
         with pytest.raises(InvalidStatus) as refusal:
             await dial(port, token)
         assert refusal.value.response.status_code == 503
