@@ -36,9 +36,7 @@ def leave_journal(database: Path) -> bytes:
     return content
 
 
-def test_no_journal_is_applied_to_the_restored_file(
-    data: Path, tmp_path: Path, read: Read
-) -> None:
+def test_no_journal_is_applied_to_the_restored_file(data: Path, tmp_path: Path, read: Read) -> None:
     """I14: a journal belongs to the file that was there before, even if that one is gone; it goes aside with it."""
     backup(data, tmp_path / "b.db", now=NOW)
     content = leave_journal(data / "server.db")
