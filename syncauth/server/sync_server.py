@@ -88,7 +88,7 @@ class SyncServer:
         self._app: Starlette | None = None
         self._held: AbstractAsyncContextManager[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._turn = asyncio.Lock()
+        self._turn: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._closed = False
 
     # --- beginning and end -----------------------------------------------------------------------
@@ -104,7 +104,7 @@ class SyncServer:
             WrongLoop: it was started in another event loop.
         """
         self._check_loop()
-        async with self._turn:
+        async with self._turn_here():
             if self._app is not None:
                 return
             config = self._config
@@ -139,13 +139,15 @@ class SyncServer:
         """
         self._check_loop()
         self._closed = True
-        async with self._turn:
+        async with self._turn_here():
+            self._closed = True  # also after a start that was asked for before
             if self._app is None or self._held is None:
                 return
-            await self._app.state.drain()
-            held, self._app, self._held, self._loop = self._held, None, None, None
-            await held.__aexit__(None, None, None)
-        self._turn = asyncio.Lock()  # the next start may be in another event loop
+            try:
+                await self._app.state.drain()
+            finally:  # also when the caller is cancelled: the file and its directory are let go
+                held, self._app, self._held, self._loop = self._held, None, None, None
+                await held.__aexit__(None, None, None)
 
     @property
     def operations(self) -> Operations:
@@ -266,11 +268,18 @@ class SyncServer:
         users: TeamUsers = (await self._started()).state.team_users
         return users
 
+    def _turn_here(self) -> asyncio.Lock:
+        """Return the lock of those who start and close; after a close the next start may be in another event loop."""
+        loop = asyncio.get_running_loop()
+        if self._turn is None or self._turn[0] is not loop:
+            self._turn = loop, asyncio.Lock()
+        return self._turn[1]
+
     def _check_loop(self) -> None:
         if self._loop is not None and self._loop.is_closed():
             # With the loop has ended what it held: asyncio closes its asynchronous generators, the lifespan among them.
             self._app = self._held = self._loop = None
-            self._turn, self._closed = asyncio.Lock(), False
+            self._closed = False
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
             what = "the sync server was started in another event loop"
             remedy = "Call it in that loop, and close it there before it is started anew"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncauth.models import Secret
-from syncauth.server.accounts.issuer import Issuer, open_key, token_hash
+from syncauth.server.accounts.issuer import Issuer, token_hash
+from syncauth.server.accounts.signing_keys import SigningKeys
 from syncauth.server.stores.interface import SessionRecord
 from syncauth.server.stores.sqlite import open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
@@ -33,7 +34,7 @@ def prepare(home: Path, count: int) -> list[Prepared]:
     configure(home, NARROW.server_schema, "[tables.narrow]")
     data = home / "data"
     data.mkdir(mode=0o700)
-    issuer, now = Issuer(open_key(data), APP), time.time()
+    issuer, now = Issuer(SigningKeys(data), APP), time.time()
     sessions = [_session(number, now) for number in range(count)]
     tokens = [
         Prepared(

@@ -14,7 +14,7 @@ from typing import Any, Final
 from joserfc.jwk import ECKey
 
 from syncauth.errors import StorageError
-from syncauth.server.accounts.key_file import KeyFile
+from syncauth.server.accounts.key_file import KeyFile, Stamp
 from syncauth.server.accounts.key_ring import Alive, KeyRing, OwnKey
 
 LOGGER: Final = logging.getLogger("syncauth.server.accounts.signing_keys")
@@ -42,6 +42,8 @@ class SigningKeys:
             if self._file.is_format_1():
                 self._file.write(self._ring)
                 self._seen = self._file.stamp()
+        self._unread: Stamp = None  # of a file that could not be read, and whether that was told
+        self._told = False
         self._looked: float | None = None
 
     def signing(self, now: float) -> OwnKey:
@@ -71,13 +73,16 @@ class SigningKeys:
         seen = self._file.stamp()
         if seen == self._seen:
             return False
-        self._seen = seen
         try:
-            self._ring = self._file.read()
+            ring = self._file.read()
         except StorageError as error:
-            # Those in memory go on: nobody must be logged out because a file was moved.
-            LOGGER.error("the signing keys stay as they were: %s", error)  # noqa: TRY400 - told whole
+            # Those in memory go on: nobody must be logged out because a file was moved. It is tried again, for what
+            # was in the way (its mode, too many open files) may go without a change of the file.
+            if not self._told or seen != self._unread:
+                LOGGER.error("the signing keys stay as they were: %s", error)  # noqa: TRY400 - told whole
+            self._unread, self._told = seen, True
             return False
+        self._seen, self._ring, self._told = seen, ring, False
         LOGGER.info("the signing keys have changed: %s signs", self._ring.signing.kid)
         return True
 

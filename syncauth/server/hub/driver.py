@@ -121,8 +121,8 @@ class HubDriver:
 
         Returns its number, which is never used twice. What is sent to it before it is accepted waits in the outlet.
         """
-        if not self._hub.has_room(claims.user_id):
-            return None
+        if self._ended or not self._hub.has_room(claims.user_id):
+            return None  # nobody would ever serve or close a socket that comes after the end
         self._opened += 1
         self._outlets[self._opened] = outlet
         self._ids[self._opened] = CURRENT.get()

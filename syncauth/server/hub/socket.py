@@ -155,6 +155,7 @@ class Outgoing:
             self._end_within(0)
 
     def _end_within(self, seconds: float) -> None:
+        # One that has come to its end cannot be moved, and the hub may not know of it yet.
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
 

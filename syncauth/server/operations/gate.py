@@ -23,7 +23,7 @@ class Gate:
         """Begin open; `retry_after` is after how many seconds those who are sent away may come again."""
         self.retry_after = retry_after
         self._draining = False
-        self._limit: asyncio.Timeout | None = None
+        self._limits: set[asyncio.Timeout] = set()  # of those who wait
         self._hurried = False
         self._under_way = 0
         self._empty = asyncio.Event()
@@ -53,13 +53,19 @@ class Gate:
     async def drain(self, send_away: Callable[[], Awaitable[object]], within: float) -> None:
         """Let nothing new in; return when sockets and requests have ended, or when the time is up."""
         self._draining = True
+        limit = asyncio.timeout(0 if self._hurried else within)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0 if self._hurried else within) as self._limit:
-                await send_away()
-                await self._empty.wait()
+            async with limit:
+                self._limits.add(limit)
+                try:
+                    await send_away()
+                    await self._empty.wait()
+                finally:
+                    self._limits.discard(limit)
 
     def hurry(self) -> None:
-        """End the waiting now."""
+        """End the waiting now, of all who wait."""
         self._hurried = True
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time())
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())

@@ -150,13 +150,20 @@ class _Worker:
         """Start the process, as the leader of a group of its own."""
         self.killed = False
         self._lock = threading.Lock()
+        self._in_use = threading.Lock()  # the pipes: nobody closes what another thread waits at
         self._ended = False
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-c", START, json.dumps([places, sys.path])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._told_of_end, self._tell_end = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-c", START, json.dumps([places, sys.path])],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._told_of_end)
+            os.close(self._tell_end)
+            raise
         self._told = cast("IO[bytes]", self._process.stdin)
         self._heard = cast("IO[bytes]", self._process.stdout)
 
@@ -174,8 +181,10 @@ class _Worker:
 
     def is_quiet(self) -> bool:
         """Whether it waits for a call: one that has ended can be read, and gives nothing."""
-        ready, _, _ = select.select([self._heard], [], [], 0)
-        return not ready
+        # Not select(), which knows no file beyond the 1024th: a server has as many sockets.
+        poll = select.poll()
+        poll.register(self._heard, select.POLLIN)
+        return not poll.poll(0)
 
     def end(self) -> None:
         """Kill the process and what it has started, and let go of it. Idempotent."""
@@ -185,21 +194,27 @@ class _Worker:
             self._ended = True
             self._kill_group()
             self._process.wait()
-        for pipe in (self._told, self._heard):
-            with contextlib.suppress(OSError):  # what was not written stays unwritten
-                pipe.close()
+        with self._in_use:
+            for pipe in (self._told, self._heard):
+                with contextlib.suppress(OSError):  # what was not written stays unwritten
+                    pipe.close()
+            os.close(self._told_of_end)
+            os.close(self._tell_end)
 
     def _exchange(self, line: bytes, seconds: float, longest: int) -> bytes:
         timer = threading.Timer(seconds, self._kill)
         timer.daemon = True
-        timer.start()
-        try:
-            with contextlib.suppress(BrokenPipeError):  # then there is nothing to hear either
-                self._told.write(line)
-                self._told.flush()
-            text = self._heard.readline(longest)
-        finally:
-            timer.cancel()
+        with self._in_use:
+            if self._ended:
+                raise FunctionError("the function's process has ended with the server")
+            timer.start()
+            try:
+                with contextlib.suppress(BrokenPipeError):  # then there is nothing to hear either
+                    self._told.write(line)
+                    self._told.flush()
+                text = self._read_line(longest)
+            finally:
+                timer.cancel()
         if text.endswith(b"\n"):
             return text
         if self.killed:
@@ -207,6 +222,25 @@ class _Worker:
         self.end()
         LOGGER.error("the process of a function has ended with %s", self._process.returncode)
         raise FunctionError("the function's process has ended by itself")
+
+    def _read_line(self, longest: int) -> bytes:
+        """Read to the end of a line, or as far as it comes before the process is killed.
+
+        Its end alone does not end the pipe: a child that has left the group may hold it.
+        """
+        heard, text = self._heard.fileno(), b""
+        poll = select.poll()
+        poll.register(heard, select.POLLIN)
+        poll.register(self._told_of_end, select.POLLIN)
+        while len(text) < longest and not text.endswith(b"\n"):
+            ready = {number for number, _ in poll.poll()}
+            if heard not in ready:
+                break
+            part = os.read(heard, longest - len(text))
+            if not part:
+                break
+            text += part
+        return text
 
     def _kill(self) -> None:
         with self._lock:
@@ -218,3 +252,4 @@ class _Worker:
         """Kill the group; while its leader is not waited for, nobody else can have its number."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        os.write(self._tell_end, b".")

@@ -28,7 +28,9 @@ DRAFT: Final = f"{DATABASE}.restoring"
 DECIDED: Final = f"{DATABASE}.restored-"
 REPLACED: Final = f"{DATABASE}.replaced-"
 
-_LOG: Final = "-wal"
+_LOGS: Final = ("-wal", "-journal")
+"""What SQLite would apply to the file of that name; a journal is there while a file comes to WAL mode or leaves it."""
+
 _INDEX: Final = "-shm"
 
 
@@ -131,11 +133,11 @@ def finish(data_dir: Path) -> None:
         stamp = decided.name.removeprefix(DECIDED)
         old = data_dir / DATABASE
         with copies.told(old):
-            for suffix in ("", _LOG):
+            for suffix in ("", *_LOGS):
                 with contextlib.suppress(FileNotFoundError, FileExistsError):
                     os.link(f"{old}{suffix}", data_dir / f"{REPLACED}{stamp}{suffix}")
             copies.sync(data_dir)
-            for suffix in (_LOG, _INDEX):  # the log has its other name, the index is made anew
+            for suffix in (*_LOGS, _INDEX):  # logs have their other names, the index is made anew
                 Path(f"{old}{suffix}").unlink(missing_ok=True)
             copies.sync(data_dir)
             decided.replace(old)

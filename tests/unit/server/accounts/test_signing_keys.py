@@ -344,3 +344,21 @@ def test_an_administrator_leaves_the_file_to_the_server(tmp_path: Path) -> None:
     status = (tmp_path / KEY_FILE).stat()
 
     assert (status.st_uid, status.st_gid) == owner
+
+
+def test_keys_that_can_be_read_again_are_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that could not be read for a while is read as soon as it can be, though it has not changed; told once."""
+    running = issuer(tmp_path)
+    old = access(running)
+    rotate_keys(tmp_path, now=NOW, alive=lives, revoke_old=True)
+    path = tmp_path / KEY_FILE
+    path.chmod(0o604)
+    for later in (1, 2, 3):
+        assert isinstance(running.verify_access(old, NOW + later), Claims)
+    assert len(caplog.records) == 1
+
+    path.chmod(0o600)
+
+    assert running.verify_access(old, NOW + 4) is TokenFault.INVALID

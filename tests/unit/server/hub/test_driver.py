@@ -21,6 +21,7 @@ from syncauth.sansio.messages import (
     Section,
     encode_sections,
 )
+from syncauth.server.accounts.issuer import Claims
 from syncauth.server.hub import inputs
 from tests.support.hub_bench import SECONDS, Bench, Messages, open_bench
 from tests.support.hub_story import hello
@@ -163,3 +164,11 @@ async def test_nothing_happens_after_the_end(bench: Bench) -> None:
     bench.driver.closed(socket)
 
     assert len(messages.sent) == before
+
+
+async def test_no_socket_is_let_in_after_the_end(bench: Bench) -> None:
+    """One whose upgrade was under way when the server ended is refused: nobody would serve it."""
+    claims = Claims("ann", bench.session.session_id, bench.clock.wall() + 60)
+    bench.driver.end()
+
+    assert bench.driver.open(Messages(), claims) is None

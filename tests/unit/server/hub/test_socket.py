@@ -333,3 +333,25 @@ async def test_idle_socket_keeps_neither_task_nor_headers(bench: Bench) -> None:
     line.received.put_nowait({"type": "websocket.disconnect", "code": 1000})
     async with asyncio.timeout(SECONDS):
         await serving
+
+
+async def test_a_close_may_meet_the_end_of_a_socket() -> None:
+    """Whose writing has failed may be closed before its reading has ended: nothing is raised in the hub."""
+    outgoing, ended = Outgoing(), asyncio.Event()
+
+    async def fail(_message: Message) -> None:
+        raise ConnectionResetError
+
+    async def serve() -> None:
+        async with asyncio.timeout(None) as limit:
+            outgoing.begin(fail, limit)
+            outgoing.send(CHECKPOINT)
+            try:
+                await ended.wait()
+            finally:  # the limit has fired; the hub does not know yet
+                outgoing.send(CHECKPOINT)
+                outgoing.close(4401, "token")
+
+    with pytest.raises(TimeoutError):
+        await serve()
+    await outgoing.end()

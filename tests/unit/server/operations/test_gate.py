@@ -52,3 +52,25 @@ async def test_a_hurried_drain_ends_at_once() -> None:
         gate.hurry()
         await draining
         await gate.drain(asyncio.Event().wait, 60)
+
+
+async def test_whoever_hurries_late_breaks_nothing() -> None:
+    """A drain that has ended in time cannot be hurried, and hurrying then is no error."""
+    gate = Gate(1.0)
+
+    async def nobody() -> None:
+        pass
+
+    await gate.drain(nobody, 60)
+    gate.hurry()
+
+
+async def test_all_who_wait_are_hurried() -> None:
+    """Who runs the server and who closes it may both wait: neither goes on waiting."""
+    gate = Gate(1.0)
+    gate.enter()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        for _ in range(2):
+            tasks.create_task(gate.drain(asyncio.Event().wait, 60))
+            await until_waiting(gate)
+        gate.hurry()
