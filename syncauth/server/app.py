@@ -33,6 +33,7 @@ from syncauth.server.routes.keys import keys_route
 from syncauth.server.services import Parts, Services, open_services
 from syncauth.server.settings.config import ServerConfig
 from syncauth.server.storage import open_storage
+from syncauth.server.stores.sqlite import is_of_the_file
 from syncauth.server.stores.sqlite_rows import SqliteRows
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions, load_extensions
@@ -100,7 +101,7 @@ def _open_parts(
 ) -> tuple[Parts, SqliteRows]:
     """Open keys and file; what is opened is closed by `undo`."""
     issuer = Issuer(SigningKeys(data_dir), config.app_id)
-    thread = StoreThread(operations.line)
+    thread = StoreThread(operations.line, is_of_the_file)
     undo.callback(thread.close)
     stored = thread.run_blocking(
         lambda: open_storage(

@@ -26,6 +26,18 @@ BACKED_UP_AT: Final = "backed_up_at"
 
 META: Final = "CREATE TABLE IF NOT EXISTS _sync_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"
 
+_OF_THE_FILE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another program that writes to the file."""
 
@@ -177,6 +189,13 @@ def _corrupt(path: Path | str, why: str) -> FileCorrupt:
         why=why,
         remedy="Keep a copy and restore a backup; the file was left as it is",
     )
+
+
+def is_of_the_file(error: BaseException) -> bool:
+    """Tell whether a failure is of the file or the disk, whatever was to be written: another try soon fails as well."""
+    if not isinstance(error, sqlite3.Error):
+        return False
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _OF_THE_FILE
 
 
 def _refusal(error: sqlite3.Error, path: Path | str) -> StorageError:

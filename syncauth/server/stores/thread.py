@@ -48,9 +48,17 @@ class _Nobody:
 class StoreThread:
     """A worker thread with a first-in first-out line; made by the one who opens the store."""
 
-    def __init__(self, watch: LineWatch | None = None) -> None:
-        """Start nothing yet; the thread begins with the first piece of work."""
+    def __init__(
+        self,
+        watch: LineWatch | None = None,
+        concerns_all: Callable[[BaseException], bool] = lambda _error: False,
+    ) -> None:
+        """Start nothing yet; the thread begins with the first piece of work.
+
+        `concerns_all` tells of a failure whether it is no item's own, so that no item of a group is tried again.
+        """
         self._watch = watch or _Nobody()
+        self._concerns_all = concerns_all
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="syncauth-store")
         self._closed = False
         self._group: _Group | None = None
@@ -71,7 +79,7 @@ class StoreThread:
         """Do `work([…, item, …])` with what else is asked for in this way and stands beside it in the line.
 
         `work` returns one result for each item, in their order, or raises and has then done nothing: the items are
-        then done one by one, so that only those fail that fail alone. Results are told when the work of the whole
+        then done one by one, so that only those fail that fail alone, unless the failure concerns all. Results are told when the work of the whole
         group has returned. No item passes other work that was handed in before it. The same `work` must be given
         for what may go together. As with `run`, a caller that is cancelled leaves its item to be done.
 
@@ -83,7 +91,7 @@ class StoreThread:
         group = self._group
         place = None if group is None else group.join(work, loop, item)
         if place is None:
-            group = self._group = _Group(work, loop)
+            group = self._group = _Group(work, loop, self._concerns_all)
             place = group.join(work, loop, item)
             # Of many callers no one's context variables hold: what the work logs carries no ids.
             contextvars.Context().run(self._submit, group.serve)
@@ -138,10 +146,14 @@ class _Group:
     """Items that are done in one go. It takes more of them until the store thread has come to it."""
 
     def __init__(
-        self, work: Callable[[Sequence[Any]], Sequence[Any]], loop: asyncio.AbstractEventLoop
+        self,
+        work: Callable[[Sequence[Any]], Sequence[Any]],
+        loop: asyncio.AbstractEventLoop,
+        concerns_all: Callable[[BaseException], bool],
     ) -> None:
         self._work = work
         self._loop = loop
+        self._concerns_all = concerns_all
         self._items: list[Any] = []
         self._places: list[asyncio.Future[Any]] = []
         self._begun = False
@@ -175,8 +187,8 @@ class _Group:
             results = self._work(items)
             return [(result, None) for _, result in zip(items, results, strict=True)]
         except BaseException as error:  # noqa: BLE001 - raised where the item was handed in
-            if len(items) == 1:
-                return [(None, error)]
+            if len(items) == 1 or self._concerns_all(error):
+                return [(None, error)] * len(items)
         return [outcome for item in items for outcome in self._outcomes([item])]
 
     def _tell(self, outcomes: Sequence[tuple[Any, BaseException | None]]) -> None:

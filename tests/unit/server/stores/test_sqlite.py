@@ -9,7 +9,7 @@ import pytest
 
 from syncauth.errors import FileCorrupt, FileTooNew, InvalidConfig
 from syncauth.server.stores.interface import LinkOutcome, LoginRecord, NewUser
-from syncauth.server.stores.sqlite import FORMAT, open_server_file
+from syncauth.server.stores.sqlite import FORMAT, is_of_the_file, open_server_file
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 
 SCHEMA = (
@@ -108,3 +108,24 @@ def test_a_file_of_the_second_format_is_marked_as_this_one(tmp_path: Path) -> No
     found = connection.execute("SELECT value FROM _sync_meta WHERE key = 'format'").fetchall()
     assert found == [(FORMAT,)]
     connection.close()
+
+
+def test_what_is_of_the_file_is_told_from_what_is_of_a_row(tmp_path: Path) -> None:
+    """A lock, a full disk and damage concern whatever is written; a constraint concerns one row alone."""
+    path = tmp_path / "server.db"
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("CREATE TABLE t (key PRIMARY KEY)")
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError) as locked:
+        other.execute("BEGIN IMMEDIATE")
+    holder.execute("ROLLBACK")
+    holder.execute("INSERT INTO t VALUES (1)")
+    with pytest.raises(sqlite3.IntegrityError) as taken:
+        holder.execute("INSERT INTO t VALUES (1)")
+    holder.close()
+    other.close()
+
+    assert is_of_the_file(locked.value)
+    assert not is_of_the_file(taken.value)
+    assert not is_of_the_file(OSError())

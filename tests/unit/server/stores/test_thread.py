@@ -185,6 +185,20 @@ async def test_failure_of_one_item_is_its_own(grouped: Grouped) -> None:
     assert grouped.groups == [[1, 13, 2], [1], [13], [2]]
 
 
+async def test_failure_that_concerns_all_is_told_to_all() -> None:
+    """Where the file itself cannot be written, no item waits for it again: the line behind would wait for each."""
+    grouped = Grouped(StoreThread(concerns_all=lambda error: isinstance(error, OSError)))
+    shut = grouped.shut()
+    asked = [grouped.ask(number) for number in (1, 13, 2)]
+    grouped.door.set()
+
+    async with asyncio.timeout(10):
+        _, *told = await asyncio.gather(shut, *asked, return_exceptions=True)
+    grouped.thread.close()
+    assert [type(each) for each in told] == [OSError] * 3
+    assert grouped.groups == [[1, 13, 2]]
+
+
 async def test_cancelled_caller_of_a_group_harms_nobody(grouped: Grouped) -> None:
     """Its item is done all the same, and the others are told theirs."""
     shut = grouped.shut()
