@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from joserfc.jwk import ECKey
 
 from syncauth.errors import StorageError
-from syncauth.server.accounts.key_file import KeyFile
+from syncauth.server.accounts.key_file import KeyFile, Stamp
 from syncauth.server.accounts.key_ring import Alive, KeyRing, OwnKey
 
 LOGGER: Final = logging.getLogger("syncauth.server.accounts.signing_keys")
@@ -43,6 +43,7 @@ class SigningKeys:
                 self._file.write(self._ring)
                 self._seen = self._file.stamp()
         self._looked: float | None = None
+        self._refused: Stamp | Literal[False] = False  # the state that was told as unreadable
 
     def signing(self, now: float) -> OwnKey:
         """Return the key that signs."""
@@ -67,17 +68,23 @@ class SigningKeys:
         return self._ring
 
     def _look(self) -> bool:
-        """Read the file if it is another than before; tells whether there are other keys now."""
+        """Read the file if it is another than before; tells whether there are other keys now.
+
+        What cannot be read now is tried again at each look: it may be a lack of file handles, or a mode that is set
+        right, which leaves the stamp as it is. A revocation must not be missed for that.
+        """
         seen = self._file.stamp()
         if seen == self._seen:
             return False
-        self._seen = seen
         try:
             self._ring = self._file.read()
         except StorageError as error:
             # Those in memory go on: nobody must be logged out because a file was moved.
-            LOGGER.error("the signing keys stay as they were: %s", error)  # noqa: TRY400 - told whole
+            if seen != self._refused:
+                self._refused = seen
+                LOGGER.error("the signing keys stay as they were: %s", error)  # noqa: TRY400 - told whole
             return False
+        self._seen, self._refused = seen, False
         LOGGER.info("the signing keys have changed: %s signs", self._ring.signing.kid)
         return True
 
