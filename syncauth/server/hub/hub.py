@@ -49,7 +49,9 @@ class Hub:
         self._limits = limits
         self._shapes = tuple(shapes)
         self._roster = Roster()
-        self._checks: deque[bool] = deque()  # those under way, in their order: whether of all sessions
+        self._checks: deque[bool] = (
+            deque()
+        )  # those under way, in their order: whether of all sessions
         self._check_at = 0.0
         self._drain: inputs.DrainWanted | None = None
         self._sent_away = 0
