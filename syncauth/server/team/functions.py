@@ -88,6 +88,9 @@ class Functions:
         self, name: str, function: Function, documents: list[Any], context: FunctionContext
     ) -> AsyncIterator[bytes | Denied]:
         """Give what a process answers, which is one result."""
+        if self._streams >= self._limits.function_streams:
+            yield answers.too_many(1)
+            return
         self._streams += 1
         try:
             yield await self._in_process(name, function, documents, context)
@@ -116,6 +119,10 @@ class Functions:
     async def _results(
         self, name: str, function: Function, arguments: list[Any]
     ) -> AsyncIterator[bytes | Denied]:
+        # Looked at again, where it is counted: many may have been let in since nobody had begun.
+        if self._streams >= self._limits.function_streams:
+            yield answers.too_many(1)
+            return
         self._streams += 1
         try:
             async for result in self._values(function, arguments):
