@@ -50,6 +50,11 @@ def refuse(_context: FunctionContext) -> None:
     raise FunctionError("you have no stamps left")
 
 
+def refuse_at_length(_context: FunctionContext, times: int) -> None:
+    """Refuse the caller in so many words as the caller wants."""
+    raise FunctionError("no " * times)
+
+
 def fail(_context: FunctionContext) -> None:
     """Fail with a secret in the text."""
     message = "hunter2"
