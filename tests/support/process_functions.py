@@ -71,6 +71,11 @@ def unfit(_context: FunctionContext) -> object:
     return object()
 
 
+def unfit_by_name(_context: FunctionContext, name: str) -> dict[str, object]:
+    """Return what cannot be sent, under a name that the log must not show."""
+    return {name: object()}
+
+
 def large(_context: FunctionContext) -> str:
     """Return too much."""
     return "x" * 2000

@@ -174,7 +174,8 @@ class Functions:
         try:
             text = msgspec.json.encode(ejson.encode(result))
         except InvalidDocument as error:
-            LOGGER.error("function %r: its result cannot be sent: %s", name, error)  # noqa: TRY400 - it says all
+            # Not where: a path is made of keys, which may be the data itself.
+            LOGGER.error("function %r: its result cannot be sent: %s", name, error.why)  # noqa: TRY400 - it says all
             return _failed(UNFIT)
         if len(text) > self._limits.function_bytes:
             return _failed(TOO_LARGE)

@@ -79,7 +79,7 @@ def answer(line: bytes) -> Answer:
         fits = len(msgspec.json.encode(error.what)) <= call.largest
         return Answer("refused", error.what) if fits else Answer("large")
     except InvalidDocument as error:
-        return Answer("unfit", str(error))
+        return Answer("unfit", error.why or "")  # not where: a path is made of keys
     except BaseException as error:  # noqa: BLE001 - whatever the team's code raises, and SystemExit
         return Answer("failed", type(error).__name__)
     return Answer("large") if len(text) > call.largest else Answer("result", "", msgspec.Raw(text))
