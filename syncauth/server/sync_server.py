@@ -236,8 +236,9 @@ class SyncServer:
         return await users.verify(token if isinstance(token, Secret) else Secret(token))
 
     async def revoke_user(self, user_id: str) -> int:
-        """End all sessions of a user and cut its open sockets now; returns how many sessions were active.
+        """End all sessions of a user and cut their open sockets now; returns how many sessions were active.
 
+        A socket with a token of another issuer has no session and stays: deny its subject, or disable the user.
         `user_id` is the id that `log_in` and `verify` tell, not your own. The user may log in again.
         """
         users = await self._users()

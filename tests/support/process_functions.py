@@ -51,6 +51,11 @@ def refuse(_context: FunctionContext) -> None:
     raise FunctionError("you have no stamps left")
 
 
+def refuse_at_length(_context: FunctionContext, times: int) -> None:
+    """Refuse the caller in so many words as the caller wants."""
+    raise FunctionError("no " * times)
+
+
 def fail(_context: FunctionContext) -> None:
     """Fail with a secret in the text."""
     message = "hunter2"
@@ -65,6 +70,11 @@ def leave(_context: FunctionContext) -> None:
 def unfit(_context: FunctionContext) -> object:
     """Return what cannot be sent."""
     return object()
+
+
+def unfit_by_name(_context: FunctionContext, name: str) -> dict[str, object]:
+    """Return what cannot be sent, under a name that the log must not show."""
+    return {name: object()}
 
 
 def large(_context: FunctionContext) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +28,9 @@ from syncauth.server.settings.issuers import TokenIssuer, Use
 
 LONGEST_TOKEN: Final = 16_000
 LONGEST_SUBJECT: Final = 255
+LATEST: Final = 253_402_300_799
+"""The last second of the year 9999: a later end is a mistake, and one of 300 digits no time to reckon with."""
+
 JWT_PARTS: Final = 3  # RFC 7515 section 7.1
 
 ACCESS_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
@@ -167,7 +169,7 @@ def _judge(
         and _is_from_a_client(payload, settings)
         and 0 < len(payload.sub) <= LONGEST_SUBJECT
         and payload.sub.isprintable()
-        and math.isfinite(payload.exp)
+        and abs(payload.exp) <= LATEST
         and payload.nbf <= wall + settings.leeway_seconds
         and all(has_required(claims, name, allowed) for name, allowed in settings.required)
     )

@@ -10,6 +10,7 @@ await: `take` is the only way in, and what comes out is carried out by `driver`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -48,7 +49,9 @@ class Hub:
         self._limits = limits
         self._shapes = tuple(shapes)
         self._roster = Roster()
-        self._checks_out = 0
+        self._checks: deque[bool] = (
+            deque()
+        )  # those under way, in their order: whether of all sessions
         self._check_at = 0.0
         self._drain: inputs.DrainWanted | None = None
         self._sent_away = 0
@@ -69,7 +72,7 @@ class Hub:
             case inputs.SessionsRevoked(session_ids):
                 self._check(turn, self._roster.sessions() & {*session_ids})
             case inputs.SessionsChecked(statuses):
-                self._checks_out -= 1
+                self._checks.popleft()
                 tokens.sessions_checked(turn, statuses)
             case inputs.DeadlineReached():
                 tokens.serve_deadlines(turn)
@@ -96,7 +99,7 @@ class Hub:
     def next_deadline(self) -> float | None:
         """Return the wall-clock second at which `DeadlineReached` is to come; None for never."""
         first = self._roster.next_deadline()
-        if first is None or self._checks_out or not len(self._roster):
+        if first is None or True in self._checks or not len(self._roster):
             return first
         return min(first, self._check_at)
 
@@ -124,14 +127,18 @@ class Hub:
         turn.dismiss(peer, "server_restarting", why, retry_after=wait)
 
     def _recheck(self, turn: Turn) -> None:
-        if turn.now >= self._check_at and not self._checks_out:
-            self._check(turn, self._roster.sessions())
+        """Ask what all sessions are good for, if it is time; the next time is a while from now.
 
-    def _check(self, turn: Turn, session_ids: Collection[str]) -> None:
-        """Ask what sessions are good for; the next regular time is a while from now."""
-        self._check_at = turn.now + self._recheck_seconds
+        Looks at single sessions put that off in no way: they come as often as somebody logs out or renews a token.
+        """
+        if turn.now >= self._check_at and True not in self._checks:
+            self._check_at = turn.now + self._recheck_seconds
+            self._check(turn, self._roster.sessions(), of_all=True)
+
+    def _check(self, turn: Turn, session_ids: Collection[str], *, of_all: bool = False) -> None:
+        """Ask what these sessions are good for."""
         if session_ids:
-            self._checks_out += 1
+            self._checks.append(of_all)
             turn.do(CheckSessions(sorted(session_ids)))
 
 

@@ -35,6 +35,7 @@ from syncauth.server.operations.ids import name_user
 from syncauth.server.routes.exchange import bearer, refuse_upgrade
 from syncauth.server.routes.operations import BASE
 from syncauth.server.settings.config import ServerConfig, ServerLimits
+from syncauth.server.stores.subjects import read_subject_session
 
 UNSENT_MESSAGES: Final = 32
 UNSENT_BYTES: Final = 8_000_000
@@ -205,7 +206,9 @@ class SyncEndpoint:
         if isinstance(claims, Denied):
             await refuse_upgrade(websocket, claims)
             return None
-        name_user(claims.user_id, claims.session_id)
+        # What stands for the session of another issuer's user has its name there, perhaps an email address.
+        own = read_subject_session(claims.session_id) is None
+        name_user(claims.user_id, claims.session_id if own else "")
         # Before the upgrade is answered: of many at once no more are let in than there is room for.
         socket = self._driver.open(outgoing, claims)
         if socket is None:

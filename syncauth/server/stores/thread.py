@@ -79,9 +79,10 @@ class StoreThread:
         """Do `work([…, item, …])` with what else is asked for in this way and stands beside it in the line.
 
         `work` returns one result for each item, in their order, or raises and has then done nothing: the items are
-        then done one by one, so that only those fail that fail alone, unless the failure concerns all. Results are told when the work of the whole
-        group has returned. No item passes other work that was handed in before it. The same `work` must be given
-        for what may go together. As with `run`, a caller that is cancelled leaves its item to be done.
+        then done one by one, so that only those fail that fail alone, unless the failure concerns all. Results are
+        told when the work of the whole group has returned. No item passes other work that was handed in before it.
+        The same `work` must be given for what may go together. As with `run`, a caller that is cancelled leaves its
+        item to be done.
 
         Raises:
             Closed: the thread has been closed.

@@ -88,6 +88,9 @@ class Functions:
         self, name: str, function: Function, documents: list[Any], context: FunctionContext
     ) -> AsyncIterator[bytes | Denied]:
         """Give what a process answers, which is one result."""
+        if self._streams >= self._limits.function_streams:
+            yield answers.too_many(1)
+            return
         self._streams += 1
         try:
             yield await self._in_process(name, function, documents, context)
@@ -116,6 +119,10 @@ class Functions:
     async def _results(
         self, name: str, function: Function, arguments: list[Any]
     ) -> AsyncIterator[bytes | Denied]:
+        # Looked at again, where it is counted: many may have been let in since nobody had begun.
+        if self._streams >= self._limits.function_streams:
+            yield answers.too_many(1)
+            return
         self._streams += 1
         try:
             async for result in self._values(function, arguments):
@@ -167,7 +174,8 @@ class Functions:
         try:
             text = msgspec.json.encode(ejson.encode(result))
         except InvalidDocument as error:
-            LOGGER.error("function %r: its result cannot be sent: %s", name, error)  # noqa: TRY400 - it says all
+            # Not where: a path is made of keys, which may be the data itself.
+            LOGGER.error("function %r: its result cannot be sent: %s", name, error.why)  # noqa: TRY400 - it says all
             return _failed(UNFIT)
         if len(text) > self._limits.function_bytes:
             return _failed(TOO_LARGE)

@@ -75,9 +75,11 @@ def answer(line: bytes) -> Answer:
         result = _run(call)
         text = msgspec.json.encode(ejson.encode(result))
     except FunctionError as error:
-        return Answer("refused", error.what)
+        # As text of JSON, for it may be the caller's: the server reads so much of an answer and ends who says more.
+        fits = len(msgspec.json.encode(error.what)) <= call.largest
+        return Answer("refused", error.what) if fits else Answer("large")
     except InvalidDocument as error:
-        return Answer("unfit", str(error))
+        return Answer("unfit", error.why or "")  # not where: a path is made of keys
     except BaseException as error:  # noqa: BLE001 - whatever the team's code raises, and SystemExit
         return Answer("failed", type(error).__name__)
     return Answer("large") if len(text) > call.largest else Answer("result", "", msgspec.Raw(text))

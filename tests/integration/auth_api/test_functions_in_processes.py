@@ -21,7 +21,8 @@ from tests.integration.auth_api.conftest import APP, AuthServer, StartServer, be
 from tests.support import process_functions
 
 NAMES = (
-    "echo who later noisy refuse fail leave unfit large end_at_once segfault hang wait".split()  # noqa: SIM905
+    "echo who later noisy refuse refuse_at_length fail leave unfit large end_at_once segfault hang"  # noqa: SIM905
+    " wait".split()
 )
 SECONDS = 20.0
 
@@ -124,6 +125,16 @@ def test_refusals_have_their_codes(
     assert "hunter2" not in answer.text
     assert ("no stamps" in answer.text) == (name == "refuse")
     assert server.call(token, "echo", "next").json() == "next"
+
+
+def test_long_refusal_costs_no_process(server: AuthServer, token: str) -> None:
+    """A text that is longer than a result may be is not told, and its caller cannot end processes with it."""
+    before = server.call(token, "who").json()["pid"]
+    answer = server.call(token, "refuse_at_length", 10_000)
+
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "FunctionExecutionError")
+    assert len(answer.text) < 1500
+    assert server.call(token, "who").json()["pid"] == before
 
 
 @pytest.mark.parametrize("name", ["hang", "wait"])

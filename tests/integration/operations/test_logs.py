@@ -14,6 +14,7 @@ import pytest
 
 from syncauth.sansio.messages import Renew
 from tests.integration.operations.conftest import APP, BASE, LoggedServer, Serve
+from tests.support.foreign_issuer import key_place, new_key, sign
 from tests.support.socket_device import Account, device
 
 EMAIL, PASSWORD, WRONG = "ann@example.com", "correct horse", "a wrong password"
@@ -136,3 +137,27 @@ def test_lines_tell_whose_they_are(serve: Serve, tmp_path: Path) -> None:
     assert login["status"] == 500
     assert failure["request_id"] == login["request_id"]
     assert failure["error"][0]["type"] == "RuntimeError"
+
+
+async def meet(bearer: Account) -> None:
+    """Open a socket and be welcomed."""
+    async with device(bearer) as phone:
+        await phone.greet()
+
+
+def test_lines_of_a_foreign_socket_do_not_name_its_subject(serve: Serve) -> None:
+    """I10: what another issuer calls a user, often an email address, stands in no line; our id of the user does."""
+    key = new_key("ES256")
+    with key_place() as place:
+        place.publish(key)
+        about = (
+            f'issuer = "{place.issuer}"\naudience = ["field-notes"]\ndiscovery = true\nsync = true'
+        )
+        server = serve("--log-format", "json", settings=f"[issuers.id]\n{about}\n")
+        access = sign(key, "ES256", place.claims(sub=EMAIL), kid="k1", typ="at+jwt")
+        asyncio.run(meet(Account(server.url, "", access, "")))
+        written = end(server)
+
+    (socket,) = [line for line in server.lines() if line.get("method") == "WEBSOCKET"]
+    assert socket["user_id"]
+    assert EMAIL not in written

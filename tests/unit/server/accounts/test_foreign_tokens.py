@@ -9,7 +9,12 @@ import pytest
 
 from syncauth.models import Secret
 from syncauth.server.accounts.claim_paths import ABSENT, find_claim
-from syncauth.server.accounts.foreign_tokens import ForeignFault, ForeignTokens, ForeignUser
+from syncauth.server.accounts.foreign_tokens import (
+    LATEST,
+    ForeignFault,
+    ForeignTokens,
+    ForeignUser,
+)
 from syncauth.server.settings.issuers import TokenIssuer
 from tests.support.foreign_issuer import Key, new_key, sign, sign_with_text
 
@@ -248,3 +253,13 @@ async def test_header_decides_nothing(key_file: Path, text: str) -> None:
     outcome = await tokens.verify(Secret(text), "login", wall=NOW, now=0)
 
     assert outcome is ForeignFault.INVALID
+
+
+@pytest.mark.parametrize(("exp", "good"), [(LATEST, True), (LATEST + 1, False), (1e308, False)])
+async def test_an_end_beyond_all_calendars_is_none(key_file: Path, exp: float, good: bool) -> None:
+    """I3: an end with which nothing can be reckoned must not reach the hub, which counts what is left in ms."""
+    outcome = await check(key_file, claims(exp=exp))
+
+    assert isinstance(outcome, ForeignUser) is good
+    if not good:
+        assert outcome is ForeignFault.INVALID

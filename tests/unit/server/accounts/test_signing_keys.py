@@ -314,6 +314,18 @@ def test_a_running_server_keeps_its_keys_when_the_file_is_lost(
     assert isinstance(issuer(tmp_path).verify_access(access(running, NOW + 100), NOW + 100), Claims)
 
 
+def test_a_revocation_that_could_not_be_read_at_first_is_not_missed(tmp_path: Path) -> None:
+    """I3: once the file can be read again, by its mode alone, the keys that were revoked count no longer."""
+    running = issuer(tmp_path)
+    stolen = access(running)
+    rotate_keys(tmp_path, now=NOW, alive=lives, revoke_old=True)
+    (tmp_path / KEY_FILE).chmod(0o644)
+    assert isinstance(running.verify_access(stolen, NOW + 1), Claims)  # refused, and told so
+    (tmp_path / KEY_FILE).chmod(0o600)  # as the error says
+
+    assert running.verify_access(stolen, NOW + 2) is TokenFault.INVALID
+
+
 def test_a_directory_that_is_none_is_told(tmp_path: Path) -> None:
     """Where no server has run there is nothing to rotate, and nothing is made."""
     for folder in (tmp_path, tmp_path / "none"):

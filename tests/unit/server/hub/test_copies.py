@@ -136,6 +136,7 @@ def test_newcomer_that_speaks_or_loses_its_session_while_it_waits_is_ended(story
     )
 
     effects = story.say(hasty, push(1))
+    story.happen(inputs.SessionsRevoked(["2"]))
     story.happen(inputs.SessionsChecked({"2": SessionStatus.REVOKED}))
     story.happen(inputs.SocketClosed(gone))
     greets = len(story.calls(Greet))

@@ -325,6 +325,33 @@ def test_revocation_here_is_looked_at_at_once(story: HubStory) -> None:
     assert effects == [CheckSessions(["one"])]
 
 
+def test_revocations_here_do_not_delay_the_recheck(story: HubStory) -> None:
+    """I3: however often this process ends sessions, those that another one ended are noticed within a second."""
+    story.live(session="ended elsewhere")
+    story.live(hello(device=OTHER_DEVICE), session="one")
+    for session in ("of nobody here", "one") * 4:
+        story.wait(RECHECK_SECONDS / 4)
+        if story.happen(inputs.SessionsRevoked([session])):
+            story.happen(inputs.SessionsChecked({}))
+
+    asked = [each.session_ids for each in story.calls(CheckSessions)]
+    assert sum("ended elsewhere" in each for each in asked) == 2
+
+
+def test_the_recheck_waits_for_no_other_look(story: HubStory) -> None:
+    """I3: looks at single sessions, one of which is always under way, do not keep the recheck of all away."""
+    story.live(session="ended elsewhere")
+    story.live(hello(device=OTHER_DEVICE), session="one")
+    story.happen(inputs.SessionsRevoked(["one"]))
+    for _ in range(4):
+        story.happen(inputs.SessionsRevoked(["one"]))
+        story.happen(inputs.SessionsChecked({}))
+        story.wait(RECHECK_SECONDS / 2)
+
+    asked = [each.session_ids for each in story.calls(CheckSessions)]
+    assert ["ended elsewhere", "one"] in asked
+
+
 def test_revocation_of_nobody_here_asks_nothing(story: HubStory) -> None:
     """Sessions without a socket are no matter of the hub."""
     story.live()
