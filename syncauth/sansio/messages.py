@@ -36,7 +36,6 @@ import msgspec
 from syncauth.errors import InvalidMessage
 
 SUBPROTOCOL: Final = "syncauth.v1"
-PROTOCOL_VERSION: Final = 1
 LONGEST_WHY: Final = 200
 
 SectionKind = Literal["insert", "update", "delete", "row", "gone", "exit"]

@@ -96,7 +96,8 @@ class Operations:
 
     async def drain(self) -> None:
         """Take nothing new, and return when all has ended, at the latest when the time of `[drain]` is up."""
-        LOGGER.info("ending: %d requests are under way", self.gate.under_way)
+        if not self.gate.draining:  # the program and the application's lifespan both ask
+            LOGGER.info("ending: %d requests are under way", self.gate.under_way)
         await self.gate.drain(self._empty, self._settings.seconds)
         if self.gate.under_way:
             LOGGER.warning("the time to end is up: %d requests are cut", self.gate.under_way)

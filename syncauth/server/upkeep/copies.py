@@ -52,17 +52,22 @@ def told(path: Path) -> Iterator[None]:
         raise _of_sqlite(code, path, str(error)) from error
     except OSError as error:
         raise StorageError(
-            "a file cannot be read or written",
+            f"{path} cannot be read or written",
             path=str(path),
             why=error.strerror or str(error),
             remedy="Check the disk, the directory and its permissions",
         ) from error
 
 
+def missing(path: Path) -> StorageError:
+    """Return the error for a file that is not there."""
+    return StorageError(f"there is no file {path}", path=str(path), remedy="Check the path")
+
+
 def _of_sqlite(code: int, path: Path, why: str) -> StorageError:
     if code in _CORRUPT:
         return FileCorrupt(
-            "the file is damaged or no database",
+            f"{path} is damaged or no database",
             path=str(path),
             why=why,
             remedy="Keep it, and use an older backup; the file was left as it is",
@@ -71,10 +76,12 @@ def _of_sqlite(code: int, path: Path, why: str) -> StorageError:
         return FileFull("the disk is full", path=str(path), why=why, remedy="Free some space")
     if code in _BUSY:
         return FileInUse(
-            "another program holds the file", path=str(path), why=why, remedy="End it first"
+            f"another program holds {path}", path=str(path), why=why, remedy="End it first"
         )
+    if code == sqlite3.SQLITE_CANTOPEN and not path.exists():
+        return missing(path)
     return StorageError(
-        "the file cannot be used",
+        f"{path} cannot be used",
         path=str(path),
         why=why,
         remedy="Check the path, the disk, the directory and its permissions",

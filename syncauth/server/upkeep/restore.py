@@ -67,6 +67,8 @@ def restore(
         FileCorrupt, FileNotOurs, FileTooNew: the backup cannot be used; nothing was changed.
         StorageError: the disk is full or not writable; either nothing was changed, or `finish` carries it on.
     """
+    if not source.exists():
+        raise copies.missing(source)
     with copies.told(data_dir):
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold_alone(data_dir):

@@ -26,6 +26,9 @@ import asyncio
 async def ticks(_context):
     yield "first"
     await asyncio.sleep(600)
+
+def who(context):
+    return context.user_id
 """
 BASE = "/api/admin/v3.0"
 APP = f"{BASE}/groups/any/apps/test"
@@ -69,7 +72,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def start_server(
         settings: str = "[admin]\nenabled = true", *, test_mode: bool = True
     ) -> AdminServer:
-        more = f'[functions]\nticks = "team:ticks"\n{settings}'
+        more = f'[functions]\nticks = "team:ticks"\nwho = "team:who"\n{settings}'
         configure(tmp_path, SCHEMA, "[tables.notes]", more)
         if not test_mode:
             config = tmp_path / "syncauth.toml"

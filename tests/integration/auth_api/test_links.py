@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from syncauth.server.team.extensions import Extensions
-from tests.integration.auth_api.conftest import EMAIL, PASSWORD, AuthServer, StartServer
+from tests.integration.auth_api.conftest import EMAIL, PASSWORD, PROVIDERS, AuthServer, StartServer
 
 NAMED = {"username": EMAIL, "password": PASSWORD}
 
@@ -84,6 +84,21 @@ def test_linking_needs_both_logins(server: AuthServer) -> None:
     assert wrong.json()["error_code"] == "InvalidPassword"
     assert (nobody.status_code, nobody.json()["error_code"]) == (400, "BadRequest")
     assert len(server.profile(login["access_token"]).json()["identities"]) == 1
+
+
+def test_a_link_without_a_token_is_no_invalid_session(server: AuthServer) -> None:
+    """Clients would refresh and come again without end; a header that is no token is none either."""
+    server.register()
+
+    for headers in ({}, {"Authorization": "Basic abc"}):
+        answer = server.client.post(
+            f"{PROVIDERS}/local-userpass/login",
+            params={"link": "true"},
+            json=NAMED,
+            headers=headers,
+        )
+
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "BadRequest")
 
 
 def test_expired_access_token_asks_for_a_refresh(server: AuthServer) -> None:

@@ -253,6 +253,16 @@ def test_logins_are_slowed_down_per_account(start_server: StartServer) -> None:
     assert server.try_login().status_code == 200
 
 
+def test_location_behind_a_proxy_names_what_the_client_speaks(server: AuthServer) -> None:
+    """What the proxy says of the scheme is in both names, so that nobody is led away from TLS."""
+    headers = {"Host": "sync.example.com", "X-Forwarded-Proto": "https"}
+
+    location = server.client.get(f"{APP}/location", headers=headers).json()
+
+    assert location["hostname"] == "https://sync.example.com"
+    assert location["ws_hostname"] == "wss://sync.example.com"
+
+
 def test_registrations_are_slowed_down_per_address(start_server: StartServer) -> None:
     """New accounts and anonymous users from one address share a burst."""
     server = start_server(limits=ServerLimits(register_burst=2, registrations_per_minute=6))

@@ -39,4 +39,17 @@ def test_what_is_no_backup_is_told(tmp_path: Path) -> None:
     ended = run("server", "restore", "--data", tmp_path / "data", "--from", tmp_path / "letter")
 
     assert (ended.code, ended.out) == (4, "")
-    assert "damaged or no database" in ended.err
+    assert f"{tmp_path / 'letter'} is damaged or no database" in ended.err
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    """Whoever mistypes one of two paths is told which, and nothing is made."""
+    absent = tmp_path / "absent"
+
+    restored = run("server", "restore", "--data", tmp_path / "data", "--from", absent)
+    backed_up = run("server", "backup", "--data", tmp_path / "data", "--to", tmp_path / "copy")
+
+    assert (restored.code, backed_up.code) == (4, 4)
+    assert f"there is no file {absent}" in restored.err
+    assert f"there is no file {tmp_path / 'data' / 'server.db'}" in backed_up.err
+    assert list(tmp_path.iterdir()) == []

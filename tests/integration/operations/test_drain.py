@@ -148,6 +148,8 @@ def test_what_is_under_way_ends_and_nothing_new_begins(
 
     assert call.result().json() == "waited"
     assert server.ended() == 0
+    assert server.log().count("ending: 1 requests are under way") == 1
+    assert server.log().count("ending: ") == 1
     assert alive.status_code == 200
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     assert refused.json()["error_code"] == "ServerRestarting"

@@ -1,6 +1,7 @@
 // Drives realm-web against a server below a path, and prints what it saw as one line of JSON.
 // Arguments: the folder of the installed packages, the server's URL, the payload of a custom login as JSON.
 
+const { code, show } = require("./common.js");
 const [, , packages, baseUrl, payload] = process.argv;
 const Realm = require(`${packages}/realm-web`);
 
@@ -16,18 +17,9 @@ async function main() {
   seen.provider = user.providerType;
   await user.logOut();
   seen.again = (await app.logIn(named)).id === user.id;
-  try {
-    seen.own = typeof (await app.logIn(Credentials.function(JSON.parse(payload)))).id;
-  } catch (error) {
-    seen.own = `${error.statusCode} ${error.errorCode}`;
-  }
-  console.log(JSON.stringify(seen));
+  const own = Credentials.function(JSON.parse(payload));
+  seen.own = await code(app.logIn(own));
+  return seen;
 }
 
-main().then(
-  () => process.exit(0),
-  (error) => {
-    console.error(error.stack);
-    process.exit(1);
-  },
-);
+show(main);

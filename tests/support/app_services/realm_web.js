@@ -1,7 +1,8 @@
 // Drives realm-web against a server and prints what it saw as one line of JSON.
-// Arguments: the folder of the installed packages, the server's URL.
+// Arguments: the folder of the installed packages, the server's URL, a token of another issuer.
 
-const [, , packages, baseUrl] = process.argv;
+const { code, expired, sent, show } = require("./common.js");
+const [, , packages, baseUrl, foreign] = process.argv;
 const Realm = require(`${packages}/realm-web`);
 
 function storage(values = new Map(), prefix = "") {
@@ -14,15 +15,6 @@ function storage(values = new Map(), prefix = "") {
     addListener: () => {},
     removeListener: () => {},
   };
-}
-
-async function code(promise) {
-  try {
-    await promise;
-    return "none";
-  } catch (error) {
-    return `${error.statusCode} ${error.errorCode}`;
-  }
 }
 
 async function main() {
@@ -46,24 +38,38 @@ async function main() {
   await user.apiKeys.enable(key._id);
   const byKey = await app.logIn(Credentials.apiKey(key.key), false);
   seen.sameByKey = byKey.id === user.id;
-  // The access token lives for two seconds: three calls at once meet a 401 each.
-  await new Promise((resolve) => setTimeout(resolve, 3100));
+  // Not the key of above: whoever logged in with it would be logged out.
+  const spare = await user.apiKeys.create("spare");
+  seen.oneKey = (await user.apiKeys.fetch(spare._id)).name;
+  await user.apiKeys.delete(spare._id);
+  seen.removedKey = await code(user.apiKeys.fetch(spare._id));
+  const byToken = await app.logIn(Credentials.jwt(foreign), false);
+  await byToken.refreshProfile();
+  seen.byToken = byToken.profile.email;
+  // Three calls at once meet a 401 each; this client sends a refresh for each of them, and keeps its refresh token.
+  const { refreshToken } = user;
+  await expired(user.accessToken);
+  const earlier = sent.refreshes;
   seen.afterExpiry = await Promise.all([1, 2, 3].map((each) => user.functions.sum(each, each)));
+  seen.refreshes = sent.refreshes - earlier;
+  seen.sameRefreshToken = user.refreshToken === refreshToken;
+  await expired(user.accessToken);
+  seen.keysAfterExpiry = (await user.apiKeys.fetchAll()).length;
+  const parts = [];
+  for await (const part of await user.functions.callFunctionStreaming("count", 3)) {
+    parts.push(Buffer.from(part).toString());
+  }
+  seen.stream = parts.join("").match(/data: .*/g);
   seen.unknownFunction = await code(user.functions.nothing());
   const other = await app.logIn(Credentials.function({ ticket: "bob" }), false);
   seen.takenLink = await code(other.linkCredentials(named));
   seen.wrongPassword = await code(app.logIn(Credentials.emailPassword("ann@example.com", "wrong")));
   await other.logOut();
   seen.state = other.state;
+  app.switchUser(user); // deleteUser sends the token of the current one, whomever it is given
   await app.deleteUser(user);
   seen.deleted = await code(app.logIn(named));
-  console.log(JSON.stringify(seen));
+  return seen;
 }
 
-main().then(
-  () => process.exit(0),
-  (error) => {
-    console.error(error.stack);
-    process.exit(1);
-  },
-);
+show(main);

@@ -172,6 +172,7 @@ def test_a_draining_server_sends_away(lines: pytest.LogCaptureFixture) -> None:
         assert each["status"] == 503
         assert header(each, "retry-after") == "3"
         assert header(each, "x-request-id")
+        assert header(each, "connection") == "close"  # so that a proxy sends the next one elsewhere
     assert watched.ask("/healthz")["status"] == 200
     assert told(lines.records[0])["error_code"] == "ServerRestarting"
 
