@@ -19,14 +19,6 @@ NO_EXCHANGE: Final = (
 )
 
 
-class _Hidden(msgspec.Struct, frozen=True):
-    """A body whose `repr` names its kind alone."""
-
-    def __repr__(self) -> str:
-        """Return nothing of what the body holds."""
-        return f"{type(self).__name__}(…)"
-
-
 class Options(msgspec.Struct, frozen=True):
     """What every login may say about the device."""
 
@@ -40,48 +32,72 @@ class Anonymous(msgspec.Struct, frozen=True):
     options: Options = Options()
 
 
-class EmailPassword(_Hidden, frozen=True):
+class EmailPassword(msgspec.Struct, frozen=True):
     """An account of this server."""
 
     username: str
     password: str
     options: Options = Options()
 
+    def __repr__(self) -> str:
+        """Show nothing of it."""
+        return "EmailPassword(…)"
 
-class Key(_Hidden, frozen=True):
+
+class Key(msgspec.Struct, frozen=True):
     """An API key."""
 
     key: str
     options: Options = Options()
 
+    def __repr__(self) -> str:
+        """Show nothing of it."""
+        return "Key(…)"
 
-class Token(_Hidden, frozen=True):
+
+class Token(msgspec.Struct, frozen=True):
     """A token of any issuer."""
 
     token: str
     options: Options = Options()
 
+    def __repr__(self) -> str:
+        """Show nothing of it."""
+        return "Token(…)"
 
-class Google(_Hidden, frozen=True):
+
+class Google(msgspec.Struct, frozen=True):
     """What clients have of Google: an ID token, or a code that only Google can read."""
 
     id_token: str | None = None
     auth_code: str | None = msgspec.field(default=None, name="authCode")
     options: Options = Options()
 
+    def __repr__(self) -> str:
+        """Show nothing of it."""
+        return "Google(…)"
 
-class Apple(_Hidden, frozen=True):
+
+class Apple(msgspec.Struct, frozen=True):
     """An ID token of Apple."""
 
     id_token: str
     options: Options = Options()
 
+    def __repr__(self) -> str:
+        """Show nothing of it."""
+        return "Apple(…)"
 
-class Facebook(_Hidden, frozen=True):
+
+class Facebook(msgspec.Struct, frozen=True):
     """An access token of Facebook; that of Limited Login is a JWT."""
 
     access_token: str = msgspec.field(name="accessToken")
     options: Options = Options()
+
+    def __repr__(self) -> str:
+        """Show nothing of it."""
+        return "Facebook(…)"
 
 
 ForeignBody = Token | Google | Apple | Facebook
