@@ -7,6 +7,7 @@ schemathesis makes the calls from the document: such as fit it and such as do no
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -90,6 +91,9 @@ NAMES = {
 }
 """What stands in paths where it does not matter."""
 
+ACCOUNTS = itertools.count()
+"""Numbers of accounts: each call has a user that no other call has disabled or removed."""
+
 FUNCTIONS = ("echo", "count", "refuse", "fail", "apart")
 EXAMPLES = 20
 CHECKS = [
@@ -156,7 +160,7 @@ def log_in(client: httpx.Client, number: int) -> dict[str, str]:
         answer = client.post(f"{PROVIDERS}/anon-user/login")
     else:
         account = {
-            "email": f"{number:09}@example.com",
+            "email": f"{next(ACCOUNTS):09}@example.com",
             "password": "secret",
         }
         client.post(f"{PROVIDERS}/local-userpass/register", json=account)
