@@ -18,6 +18,7 @@ from syncauth.cli.exits import reported
 from syncauth.cli.tables import as_json, moment, pairs, table
 from syncauth.errors import InvalidConfig
 from syncauth.server.stores.admin_interface import AccountRecord, OpenSession, UserFilter
+from syncauth.server.stores.subjects import read_subject_session
 
 LONGEST_PAGE: Final = 10_000
 _USER: Final = click.argument("user")
@@ -208,7 +209,11 @@ def revoke_session(data: Path, session: str, *, json: bool) -> None:
 
 
 def _tell(user: AccountRecord, state: str, ended: Sequence[str], *, json: bool) -> None:
-    told = {"user": user.user_id, "state": state, "sessions_ended": len(ended)}
+    told = {
+        "user": user.user_id,
+        "state": state,
+        "sessions_ended": sum(read_subject_session(each) is None for each in ended),
+    }
     if json:
         click.echo(as_json(told))
     else:

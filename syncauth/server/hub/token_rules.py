@@ -19,6 +19,7 @@ from syncauth.server.hub.peer import GRACE_SECONDS, Peer, Stage
 from syncauth.server.hub.turn import Turn
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.rows_interface import Access
+from syncauth.server.stores.subjects import is_same_subject
 
 
 def serve_deadlines(turn: Turn) -> None:
@@ -54,6 +55,10 @@ def token_checked(turn: Turn, peer: Peer, outcome: Claims | TokenFault) -> None:
         code, why = ("token_expired", "ended") if expired else ("token_invalid", "is not accepted")
         turn.say_error(peer, code, f"the token sent with renew {why}")
         _renewal_over(turn, peer)
+    elif outcome.session_id != peer.session_id and is_same_subject(
+        outcome.session_id, peer.session_id
+    ):
+        turn.end_session(peer, SessionStatus.REVOKED)  # the user was logged out in between
     elif (outcome.user_id, outcome.session_id) != (peer.user_id, peer.session_id):
         turn.end(peer, "wrong_session", "the token belongs to another user or session")
     else:

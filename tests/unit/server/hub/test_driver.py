@@ -23,6 +23,8 @@ from syncauth.sansio.messages import (
 )
 from syncauth.server.accounts.issuer import Claims
 from syncauth.server.hub import inputs
+from syncauth.server.stores.interface import NewUser
+from syncauth.server.stores.subjects import CUSTOM_TOKEN, subject_name
 from tests.support.hub_bench import SECONDS, Bench, Messages, open_bench
 from tests.support.hub_story import hello
 
@@ -79,6 +81,23 @@ async def test_revocation_is_looked_at_at_once(bench: Bench) -> None:
 
     await bench.thread.run(bench.accounts.revoke_session, "session", bench.clock.wall())
     bench.driver.revoked(["session"])
+
+    assert await messages.wait_closed() == 4401
+    assert isinstance(messages.sent[-1], Error)
+    assert messages.sent[-1].code == "session_revoked"
+
+
+async def test_logout_cuts_sockets_of_other_issuers_at_once(bench: Bench) -> None:
+    """What stands for a session of another issuer's user ends as a session does (I3)."""
+    name = subject_name("https://id.example", "ann")
+    new = NewUser("user", "identity", CUSTOM_TOKEN, name, password_hash=None, data={})
+    bench.accounts.admit_subject(new, bench.clock.wall(), returning=False)
+    messages = Messages()
+    stand_in = bench.accounts.session_of_subject("user", name)
+    socket = bench.driver.open(messages, Claims("user", stand_in, bench.clock.wall() + 60))
+    assert socket is not None
+
+    bench.driver.revoked(bench.accounts.revoke_user("user", bench.clock.wall()))
 
     assert await messages.wait_closed() == 4401
     assert isinstance(messages.sent[-1], Error)
