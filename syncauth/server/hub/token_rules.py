@@ -25,16 +25,20 @@ from syncauth.server.stores.subjects import is_same_subject
 def serve_deadlines(turn: Turn) -> None:
     """Ask for newer tokens, close what has no valid one or never said hello, end doubts."""
     for peer in turn.roster.due(turn.now):
-        if turn.now >= peer.token.expires_at + GRACE_SECONDS:
-            turn.end(peer, "token_expired", "no newer token came in time")
-        elif peer.stage is Stage.OPENED:
-            turn.dismiss(peer, "closed", "hello did not come in time")
-        elif peer.doubt is not None:
-            copy_rules.go_on(turn, peer)
-        else:
-            peer.warned = True
-            turn.roster.plan(peer)
-            turn.say_error(peer, "token_expiring", "send a newer token with renew")
+        turn.serve(peer, _serve_deadline)
+
+
+def _serve_deadline(turn: Turn, peer: Peer) -> None:
+    if turn.now >= peer.token.expires_at + GRACE_SECONDS:
+        turn.end(peer, "token_expired", "no newer token came in time")
+    elif peer.stage is Stage.OPENED:
+        turn.dismiss(peer, "closed", "hello did not come in time")
+    elif peer.doubt is not None:
+        copy_rules.go_on(turn, peer)
+    else:
+        peer.warned = True
+        turn.roster.plan(peer)
+        turn.say_error(peer, "token_expiring", "send a newer token with renew")
 
 
 def renew(turn: Turn, peer: Peer, token: Secret) -> None:
