@@ -142,6 +142,7 @@ class AuthApi:
         self._more = more
         self._config = config
         self._services = services
+        self._documents = openapi.Documents(config.app_id)
         self._limit = config.limits.http_body_bytes
 
     def routes(self) -> list[BaseRoute]:
@@ -182,7 +183,7 @@ class AuthApi:
     async def _document(self, request: Request) -> Response:
         """Publish what this server can do; it depends on nobody's data."""
         operations = (*OPERATIONS, *self._more(request))
-        return answer_json(200, openapi.make_document(operations, self._config.app_id))
+        return answer_json(200, self._documents.of(operations))
 
     async def _health(self, _request: Request) -> Response:
         """Answer 200 if the store can be read; if not, fail with 500 like every call."""
