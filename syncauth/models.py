@@ -219,13 +219,19 @@ class Credentials:
 
     @classmethod
     def google(cls, *, id_token: str | None = None, auth_code: str | None = None) -> Credentials:
-        """A Google account, by the ID token or the authorization code that Google gave."""
+        """A Google account, by the ID token or the authorization code that Google gave.
+
+        The server of this package takes the ID token alone.
+        """
         given = {"id_token": id_token, "authCode": auth_code}
         return cls("oauth2-google", {name: text for name, text in given.items() if text})
 
     @classmethod
     def facebook(cls, access_token: str) -> Credentials:
-        """A Facebook account, by the access token that Facebook gave."""
+        """A Facebook account, by the access token that Facebook gave.
+
+        The server of this package takes the one of Limited Login alone, which is a JWT.
+        """
         return cls("oauth2-facebook", {"accessToken": access_token})
 
     @classmethod

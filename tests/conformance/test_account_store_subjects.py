@@ -20,6 +20,7 @@ from syncauth.server.stores.interface import (
 from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.subjects import (
     CUSTOM_TOKEN,
+    FOREIGN,
     DeniedSubject,
     read_subject_session,
     subject_name,
@@ -53,10 +54,12 @@ def store(open_store: OpenStore) -> AccountStore:
     return open_store()
 
 
-def subject(number: int = 1, name: str = NAME, **data: str) -> NewUser:
+def subject(
+    number: int = 1, name: str = NAME, *, provider: str = CUSTOM_TOKEN, **data: str
+) -> NewUser:
     """Return a subject to be admitted as user `user<number>`, if it is new."""
     ids = f"user{number}", f"identity{number}"
-    return NewUser(*ids, CUSTOM_TOKEN, name, None, dict(data))
+    return NewUser(*ids, provider, name, None, dict(data))
 
 
 def admit(store: AccountStore, new: NewUser, *, returning: bool = False) -> str:
@@ -139,6 +142,43 @@ def test_denied_subject_is_kept_out(open_store: OpenStore) -> None:
     for returning in (False, True):
         refused = store.admit_subject(subject(2), NOW, returning=returning)
         assert refused is SessionStatus.USER_DISABLED
+
+
+@pytest.mark.parametrize("provider", FOREIGN)
+def test_subjects_of_all_providers_are_alike(store: AccountStore, provider: str) -> None:
+    """Denial, disabling, link and removal hold of whichever type the identity is (I3, I15)."""
+    admit(store, subject(1, provider=provider))
+    admit(store, subject(2, name="B"))
+    open_session(store, "by token", "identity1", provider)
+
+    assert status(store) is SessionStatus.ACTIVE
+    assert store.deny_subject(ISS, SUB, NOW) == ("by token", subject_session("user1", NAME))
+    assert status(store) is SessionStatus.USER_DISABLED
+    assert store.link("user2", subject(3, provider=provider), single=False) is LinkOutcome.DENIED
+    refused = store.admit_subject(subject(3, provider=provider), NOW, returning=True)
+    assert refused is SessionStatus.USER_DISABLED
+    store.allow_subject(ISS, SUB)
+    assert store.disable_user("user1", NOW) == (subject_session("user1", NAME),)
+    assert status(store) is SessionStatus.USER_DISABLED
+    store.enable_user("user1")
+    assert store.remove_user("user1", NOW) == (subject_session("user1", NAME, 1),)
+    assert status(store) is SessionStatus.USER_REMOVED
+    barred = store.admit_subject(subject(3, provider=provider), NOW, returning=False)
+    assert barred is SessionStatus.USER_REMOVED
+
+
+def test_a_denial_reaches_every_user_of_the_subject(store: AccountStore) -> None:
+    """Whoever had another type before its issuer's section was changed is two users, and both are cut (I3)."""
+    admit(store, subject(1))
+    admit(store, subject(2, provider="oauth2-google"))
+    open_session(store, "before", "identity1", CUSTOM_TOKEN)
+
+    ended = store.deny_subject(ISS, SUB, NOW)
+
+    both = {subject_session("user1", NAME), subject_session("user2", NAME)}
+    assert set(ended) == {"before"} | both
+    assert len(ended) == len(set(ended))
+    assert status(store) is status(store, "user2") is SessionStatus.USER_DISABLED
 
 
 def test_subject_is_denied_before_it_ever_came(store: AccountStore) -> None:

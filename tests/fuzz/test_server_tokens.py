@@ -117,7 +117,7 @@ def test_any_foreign_token_is_judged(
         f"{odd}.{odd}.{odd}",
     ]
     for token in tokens:
-        found = asyncio.run(foreign.verify(Secret(token), "login", wall=NOW, now=0.0))
+        found = asyncio.run(foreign.verify(Secret(token), "custom-token", wall=NOW, now=0.0))
         if isinstance(found, ForeignUser):
             assert math.isfinite(claims["exp"])
             json.dumps(found.data, allow_nan=False)

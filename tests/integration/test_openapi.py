@@ -32,6 +32,7 @@ from syncauth.server.routes.admin_users import USERS
 from syncauth.server.routes.api import OPERATIONS as FOR_CLIENTS
 from syncauth.server.routes.openapi import PLACE, make_document
 from syncauth.server.routes.operations import BASE, Operation
+from syncauth.server.settings import issuers
 from tests.support.commands import run
 from tests.support.processes import JsonProcess
 
@@ -67,12 +68,17 @@ count = "tests.support.api_functions:count"
 refuse = "tests.support.api_functions:refuse"
 fail = "tests.support.api_functions:fail"
 apart = {{ call = "tests.support.api_functions:echo", process = true }}
-[issuers.other]
-issuer = "https://other.example"
+""" + "".join(
+    f"""
+[issuers.{provider}]
+provider = "{provider}"
+issuer = "https://{provider}.example"
 audience = ["{APP_ID}"]
 algorithm = "HS256"
 key_env = "OTHERS_KEY"
 """
+    for provider in issuers.PROVIDERS
+)
 OPERATIONS = (*FOR_CLIENTS, *FOR_ADMINISTRATORS)
 NAMES = {
     "app_id": APP_ID,

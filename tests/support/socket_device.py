@@ -75,10 +75,12 @@ class Account:
         return cls(url, login["user_id"], login["access_token"], login["refresh_token"])
 
     @classmethod
-    def log_in_with_token(cls, url: str, token: str) -> Account:
-        """Open a session of this server with a token of another issuer."""
-        body = {"token": token, "options": {"rotate": True}}
-        answer = httpx.post(f"{url}{APP}/auth/providers/custom-token/login", json=body)
+    def log_in_with_token(
+        cls, url: str, token: str, *, provider: str = "custom-token", name: str = "token"
+    ) -> Account:
+        """Open a session of this server with a token of another issuer, sent under that name."""
+        body = {name: token, "options": {"rotate": True}}
+        answer = httpx.post(f"{url}{APP}/auth/providers/{provider}/login", json=body)
         assert answer.status_code == httpx.codes.OK, answer.text
         login = answer.json()
         return cls(url, login["user_id"], login["access_token"], login["refresh_token"])

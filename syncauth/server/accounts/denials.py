@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from syncauth.interfaces import Clock
 from syncauth.server.accounts.sessions import Revoked
 from syncauth.server.stores.interface import AccountStore
-from syncauth.server.stores.subjects import DeniedSubject
+from syncauth.server.stores.subjects import DeniedSubject, read_subject_session
 from syncauth.server.stores.thread import StoreThread
 
 
@@ -32,12 +32,12 @@ class Denials:
         """Keep (issuer, subject) out, known or not, and cut what it has open.
 
         Its sessions end and its open sockets are closed, at other processes within a second.
-        Returns how many sessions of custom-token logins were ended.
+        Returns how many sessions that its tokens opened were ended.
         """
         now = self._clock.wall()
         ended = await self._thread.run(self._store.deny_subject, issuer, subject, now)
         self._on_revoked(ended)
-        return max(0, len(ended) - 1)  # the last one stands for the subject itself
+        return sum(read_subject_session(each) is None for each in ended)
 
     async def allow(self, issuer: str, subject: str) -> bool:
         """Let it in again, also if its user was removed; False if it was not kept out."""

@@ -13,7 +13,7 @@ from syncauth.models import Secret
 from syncauth.server.accounts.foreign_tokens import ForeignFault, ForeignTokens, ForeignUser
 from syncauth.server.accounts.issuer import Claims, TokenFault
 from syncauth.server.stores.interface import AccountStore, NewUser, SessionStatus
-from syncauth.server.stores.subjects import CUSTOM_TOKEN, subject_name
+from syncauth.server.stores.subjects import subject_name
 from syncauth.server.stores.thread import StoreThread
 
 _ID_BYTES = 12
@@ -64,7 +64,7 @@ class ForeignAccess:
         return NewUser(
             user_id=self._randomness.token(_ID_BYTES).hex(),
             identity_id=self._randomness.token(_ID_BYTES).hex(),
-            provider_type=CUSTOM_TOKEN,
+            provider_type=found.provider,
             provider_id=name,
             password_hash=None,
             data=found.data,

@@ -1,5 +1,5 @@
 """
-JSON Web Tokens of other issuers, for the custom-token login and for the sync socket.
+JSON Web Tokens of other issuers, for the logins that take them and for the sync socket.
 
 Issuer, audience, algorithm and key are fixed by the settings (RFC 8725 sections 3.1, 3.8 and 3.9); of the token's
 header only `kid` is looked at, to choose among the issuer's own keys, and `typ`, which can only make a token invalid
@@ -24,7 +24,7 @@ from syncauth.models import Secret
 from syncauth.server.accounts.claim_paths import ABSENT, find_claim, has_required
 from syncauth.server.accounts.foreign_keys import Key, candidates, read_key, read_published
 from syncauth.server.accounts.jwks import KeySetContent, PublishedKeys
-from syncauth.server.settings.issuers import TokenIssuer, Use
+from syncauth.server.settings.issuers import Provider, TokenIssuer, Use
 
 LONGEST_TOKEN: Final = 16_000
 LONGEST_SUBJECT: Final = 255
@@ -50,8 +50,12 @@ class ForeignFault(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ForeignUser:
-    """Whom a token names, until when (wall clock), and what of its claims goes into the user's data."""
+    """Whom a token names, until when (wall clock), and what of its claims goes into the user's data.
 
+    `provider` is the type of the identity.
+    """
+
+    provider: Provider
     issuer: str
     subject: str
     expires_at: float
@@ -156,6 +160,11 @@ class ForeignTokens:
         return _signed_by(candidates(read[1], kid), text, settings)
 
 
+def is_jwt(token: Secret) -> bool:
+    """Tell whether a text has the form of a JWT, and not that of an opaque token; nothing is checked."""
+    return _peek(token.reveal(), 0, _Header) is not None
+
+
 def _judge(
     claims: dict[str, Any], settings: TokenIssuer, wall: float
 ) -> ForeignUser | ForeignFault:
@@ -178,7 +187,13 @@ def _judge(
     expires_at = payload.exp + settings.leeway_seconds
     if expires_at <= wall:
         return ForeignFault.EXPIRED
-    return ForeignUser(payload.iss, payload.sub, expires_at, _data(claims, settings))
+    return ForeignUser(
+        provider=settings.provider,
+        issuer=payload.iss,
+        subject=payload.sub,
+        expires_at=expires_at,
+        data=_data(claims, settings),
+    )
 
 
 def _is_for_us(payload: _Payload, settings: TokenIssuer) -> bool:

@@ -1,5 +1,5 @@
 """
-Logins by API key, by another issuer's token, and by the team's own function.
+Logins by API key, by the token of another issuer (also Google, Apple, Facebook), and by the team's own function.
 
 A provider only says who somebody is; `sessions` opens or links. The name of an identity is what its provider vouches
 for: of a token (iss, sub), never an email address. This module must never let a key, token or payload into a text.
@@ -15,13 +15,14 @@ from syncauth.interfaces import Clock
 from syncauth.models import Secret
 from syncauth.server.accounts import answers
 from syncauth.server.accounts.answers import Denied, LoggedIn
-from syncauth.server.accounts.foreign_tokens import ForeignFault, ForeignTokens
+from syncauth.server.accounts.foreign_tokens import ForeignFault, ForeignTokens, is_jwt
 from syncauth.server.accounts.issuer import token_hash
 from syncauth.server.accounts.pace import Pace
 from syncauth.server.accounts.sessions import ClientOptions, Sessions
 from syncauth.server.settings.config import ServerConfig
+from syncauth.server.settings.issuers import Provider
 from syncauth.server.stores.interface import AccountStore, NewUser, SessionStatus
-from syncauth.server.stores.subjects import CUSTOM_TOKEN, subject_name
+from syncauth.server.stores.subjects import FOREIGN, subject_name
 from syncauth.server.stores.thread import StoreThread
 from syncauth.server.team.extensions import Extensions
 from syncauth.server.team.runner import Runner
@@ -29,6 +30,10 @@ from syncauth.server.team.runner import Runner
 API_KEY: Final = "api-key"
 CUSTOM_FUNCTION: Final = "custom-function"
 LONGEST_ID: Final = 255
+FACEBOOK: Final = "oauth2-facebook"
+OPAQUE: Final = (
+    "accessToken is no JWT: of Facebook only tokens of Limited Login can be verified here"
+)
 
 
 class Logins:
@@ -75,21 +80,29 @@ class Logins:
         life = await self._sessions.refresh_life()
         return await self._sessions.open(record, API_KEY, life, options)
 
-    async def log_in_with_token(self, token: Secret, options: ClientOptions) -> LoggedIn | Denied:
+    def takes_tokens(self, provider: Provider) -> bool:
+        """Tell whether there is an issuer whose tokens are taken at that login."""
+        return self._foreign.any_for(provider)
+
+    async def log_in_with_token(
+        self, provider: Provider, token: Secret, options: ClientOptions
+    ) -> LoggedIn | Denied:
         """Open a session for whom another issuer's token names; the first time makes the user."""
-        if not self._foreign.any_for("login"):
-            return answers.provider_off(CUSTOM_TOKEN)
-        if slowed := self._pace.login(CUSTOM_TOKEN, options.address):
+        if not self.takes_tokens(provider):
+            return answers.provider_off(provider)
+        if slowed := self._pace.login(provider, options.address):
             return slowed
+        if provider == FACEBOOK and not is_jwt(token):
+            return answers.refused(OPAQUE)
         wall, now = self._clock.wall(), self._clock.now()
-        found = await self._foreign.verify(token, "login", wall=wall, now=now)
+        found = await self._foreign.verify(token, provider, wall=wall, now=now)
         if isinstance(found, ForeignFault) and found is not ForeignFault.UNCHECKED:
             return answers.refused(found.value)
-        self._pace.proved(CUSTOM_TOKEN, options.address)  # which a missing key does not refute
+        self._pace.proved(provider, options.address)  # which a missing key does not refute
         if isinstance(found, ForeignFault):
             return answers.KEYS_UNAVAILABLE
         name = subject_name(found.issuer, found.subject)
-        return await self._admit(CUSTOM_TOKEN, name, found.data, options)
+        return await self._admit(provider, name, found.data, options)
 
     @property
     def sees_requests(self) -> bool:
@@ -150,7 +163,7 @@ class Logins:
         if not self._sessions.admits(options):
             return answers.ROTATION_REQUIRED
         now = self._clock.wall()
-        if provider == CUSTOM_TOKEN:
+        if provider in FOREIGN:
             record = await self._thread.run(
                 lambda: self._store.admit_subject(user, now, returning=True)
             )

@@ -25,6 +25,7 @@ from syncauth.server.accounts.logins import Logins
 from syncauth.server.accounts.sessions import ClientOptions, Sessions
 from syncauth.server.routes.cross_site import CROSS_SITE, is_cross_site
 from syncauth.server.routes.exchange import (
+    Endpoint,
     Guard,
     address_of,
     answer_denied,
@@ -33,41 +34,20 @@ from syncauth.server.routes.exchange import (
     life,
     read_json,
 )
+from syncauth.server.routes.login_bodies import (
+    Anonymous,
+    Apple,
+    Body,
+    EmailPassword,
+    Facebook,
+    ForeignBody,
+    Google,
+    Key,
+    Token,
+    token_of,
+)
 from syncauth.server.routes.operations import PROVIDERS, Operation, Parameter
-
-
-class _Options(msgspec.Struct, frozen=True):
-    device: dict[str, Any] | None = None
-    rotate: bool = False
-
-
-class _Anonymous(msgspec.Struct, frozen=True):
-    options: _Options = _Options()
-
-
-class _EmailPassword(msgspec.Struct, frozen=True):
-    username: str
-    password: str
-    options: _Options = _Options()
-
-    def __repr__(self) -> str:
-        return "_EmailPassword(…)"
-
-
-class _Key(msgspec.Struct, frozen=True):
-    key: str
-    options: _Options = _Options()
-
-    def __repr__(self) -> str:
-        return "_Key(…)"
-
-
-class _Token(msgspec.Struct, frozen=True):
-    token: str
-    options: _Options = _Options()
-
-    def __repr__(self) -> str:
-        return "_Token(…)"
+from syncauth.server.settings.issuers import Provider
 
 
 class _Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,19 +84,32 @@ def _login(
 
 
 OPERATIONS: Final = (
-    _login("anon-user", "Log in without a name", _Anonymous, may_be_empty=True),
+    _login("anon-user", "Log in without a name", Anonymous, may_be_empty=True),
     _login(
         "local-userpass",
         "Log in with email address and password",
-        _EmailPassword,
+        EmailPassword,
         *("InvalidPassword", "AuthError", "AccountNameInUse"),
     ),
-    _login("api-key", "Log in with an API key", _Key, "AuthError", "AccountNameInUse"),
+    _login("api-key", "Log in with an API key", Key, "AuthError", "AccountNameInUse"),
     _login(
         "custom-token",
         "Log in with a token of another issuer",
-        _Token,
+        Token,
         *("AuthError", "AccountNameInUse", "ServiceUnavailable"),
+    ),
+    *(
+        _login(
+            name,
+            f"Log in with {whose}",
+            body,
+            *("AuthError", "AccountNameInUse", "ServiceUnavailable"),
+        )
+        for name, whose, body in (
+            ("oauth2-google", "an ID token of Google", Google),
+            ("oauth2-apple", "an ID token of Apple", Apple),
+            ("oauth2-facebook", "a token of Facebook's Limited Login", Facebook),
+        )
     ),
     _login(
         "custom-function",
@@ -158,7 +151,10 @@ class LoginRoutes:
             "anon-user": self._anonymous,
             "local-userpass": self._password,
             "api-key": self._key,
-            "custom-token": self._token,
+            "custom-token": self._foreign("custom-token", Token),
+            "oauth2-google": self._foreign("oauth2-google", Google),
+            "oauth2-apple": self._foreign("oauth2-apple", Apple),
+            "oauth2-facebook": self._foreign("oauth2-facebook", Facebook),
             "custom-function": self._function,
         }
         routes: list[BaseRoute] = [
@@ -168,14 +164,14 @@ class LoginRoutes:
         return [*routes, Route(f"{provider}/{{name}}/login", of_app(_unknown), methods=["POST"])]
 
     async def _anonymous(self, request: Request) -> Response:
-        body = await read_json(request, _Anonymous, limit=self._limit, empty=_Anonymous())
+        body = await read_json(request, Anonymous, limit=self._limit, empty=Anonymous())
         options = await self._options(request, body)
         if isinstance(options, Denied):
             return answer_denied(options)
         return _answer(await self._accounts.log_in_anonymously(options))
 
     async def _password(self, request: Request) -> Response:
-        body = await read_json(request, _EmailPassword, limit=self._limit)
+        body = await read_json(request, EmailPassword, limit=self._limit)
         options = await self._options(request, body)
         if isinstance(body, Denied) or isinstance(options, Denied):
             return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
@@ -183,18 +179,28 @@ class LoginRoutes:
         return _answer(await self._accounts.log_in_with_password(body.username, password, options))
 
     async def _key(self, request: Request) -> Response:
-        body = await read_json(request, _Key, limit=self._limit)
+        body = await read_json(request, Key, limit=self._limit)
         options = await self._options(request, body)
         if isinstance(body, Denied) or isinstance(options, Denied):
             return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
         return _answer(await self._logins.log_in_with_key(Secret(body.key), options))
 
-    async def _token(self, request: Request) -> Response:
-        body = await read_json(request, _Token, limit=self._limit)
-        options = await self._options(request, body)
-        if isinstance(body, Denied) or isinstance(options, Denied):
-            return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
-        return _answer(await self._logins.log_in_with_token(Secret(body.token), options))
+    def _foreign(self, provider: Provider, shape: type[ForeignBody]) -> Endpoint:
+        """Return what answers the logins of a provider with tokens of other issuers."""
+
+        async def answer(request: Request) -> Response:
+            if not self._logins.takes_tokens(provider):
+                return answer_denied(provider_off(provider))
+            body = await read_json(request, shape, limit=self._limit)
+            options = await self._options(request, body)
+            if isinstance(body, Denied) or isinstance(options, Denied):
+                return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
+            token = token_of(body)
+            if isinstance(token, Denied):
+                return answer_denied(token)
+            return _answer(await self._logins.log_in_with_token(provider, token, options))
+
+        return answer
 
     async def _function(self, request: Request) -> Response:
         sees_requests = self._logins.sees_requests
@@ -204,7 +210,7 @@ class LoginRoutes:
         if isinstance(body, Denied):
             return answer_denied(body)
         try:
-            said = msgspec.convert({"options": body.pop("options", {})}, _Anonymous)
+            said = msgspec.convert({"options": body.pop("options", {})}, Anonymous)
             payload = ejson.decode(body)
         except (msgspec.ValidationError, InvalidDocument) as error:
             return answer_denied(bad_request(f"the request body is not as expected: {error}"))
@@ -215,9 +221,7 @@ class LoginRoutes:
         connection = HTTPConnection(request.scope)
         return _answer(await self._logins.log_in_with_function(payload, options, connection))
 
-    async def _options(
-        self, request: Request, body: _Anonymous | _EmailPassword | _Key | _Token | Denied
-    ) -> ClientOptions | Denied:
+    async def _options(self, request: Request, body: Body | Denied) -> ClientOptions | Denied:
         """Read what every login says, and for a link check who asks, before anything is tried."""
         if isinstance(body, Denied):
             return body
@@ -237,7 +241,7 @@ class LoginRoutes:
 
 
 async def _unknown(request: Request) -> Response:
-    """Tell of a provider that this server does not know, such as oauth2-google."""
+    """Tell of a provider that this server does not know, such as one of a later version."""
     return answer_denied(provider_off(request.path_params["name"][:100]))
 
 

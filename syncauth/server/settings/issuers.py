@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from syncauth.server.settings.section import Section
@@ -17,7 +17,13 @@ from syncauth.server.settings.section import Section
 Algorithm = Literal["HS256", "RS256", "ES256"]
 TokenKind = Literal["any", "access", "id"]
 AudienceMatch = Literal["any", "all"]
-Use = Literal["login", "sync"]
+Provider = Literal["custom-token", "oauth2-google", "oauth2-apple", "oauth2-facebook"]
+"""The logins of App Services at which tokens of other issuers are taken."""
+
+Use = Provider | Literal["sync"]
+"""Where a token is taken: at the login of a provider, or on the sync socket."""
+
+PROVIDERS: Final[tuple[Provider, ...]] = get_args(Provider)
 
 LONGEST_LEEWAY: Final = 60
 """Seconds; more would be a life of its own (RFC 7519 section 4.1.4: "no more than a few minutes")."""
@@ -32,7 +38,8 @@ class TokenIssuer:
     Exactly one of `key_env`, `key_file`, `jwks_url` and `discovery` is given. `fields` maps claims
     to the user's data; `required` maps claims to the values of which one must be there, none for
     any; the name of a claim may be a path, "a.b". `clients` are those whom a token may be issued
-    to, none for anybody. `leeway_seconds` is how far the issuer's clock may be off.
+    to, none for anybody. `leeway_seconds` is how far the issuer's clock may be off. `provider` is
+    the login at which its tokens are taken, and the type of the identities that they prove.
     """
 
     name: str
@@ -51,10 +58,11 @@ class TokenIssuer:
     clients: tuple[str, ...] = ()
     required: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
     leeway_seconds: int = 0
+    provider: Provider = "custom-token"
 
     def serves(self, use: Use) -> bool:
-        """Tell whether its tokens are taken at the custom-token login, or on the sync socket."""
-        return self.sync if use == "sync" else self.login
+        """Tell whether its tokens are taken at that provider's login, or on the sync socket."""
+        return self.sync if use == "sync" else self.login and self.provider == use
 
 
 def read_issuers(section: Section, folder: Path) -> tuple[TokenIssuer, ...]:
@@ -65,9 +73,8 @@ def read_issuers(section: Section, folder: Path) -> tuple[TokenIssuer, ...]:
         each.finish()
         _check_issuer(each, issuer)
         for other in issuers:
-            if issuer.issuer and other.issuer == issuer.issuer and _share_a_use(issuer, other):
-                remedy = "Keep one of the two, or let one serve login and the other sync"
-                each.refuse("issuer", "it stands here twice", remedy)
+            if issuer.issuer and other.issuer == issuer.issuer:
+                _check_both(each, issuer, other)
         issuers.append(issuer)
     return tuple(issuers)
 
@@ -108,6 +115,7 @@ def _read(section: Section, folder: Path) -> TokenIssuer:
         clients=section.texts("clients"),
         required=_required(section.section("required")),
         leeway_seconds=section.integer("leeway_seconds", 0, low=0, high=LONGEST_LEEWAY),
+        provider=cast("Provider", section.choice("provider", PROVIDERS)),
     )
 
 
@@ -115,8 +123,14 @@ def _required(section: Section) -> tuple[tuple[str, tuple[Scalar, ...]], ...]:
     return tuple((claim, section.scalars(claim)) for claim in section.names())
 
 
-def _share_a_use(one: TokenIssuer, other: TokenIssuer) -> bool:
-    return (one.login and other.login) or (one.sync and other.sync)
+def _check_both(section: Section, one: TokenIssuer, other: TokenIssuer) -> None:
+    """Check two sections of one issuer; `section` is that of the first."""
+    if (one.login and other.login) or (one.sync and other.sync):
+        remedy = "Keep one of the two, or let one serve login and the other sync"
+        section.refuse("issuer", "it stands here twice", remedy)
+    if one.provider != other.provider and section.sound("provider"):
+        why = f"{other.name} has another, so that one person would be two users"
+        section.refuse("provider", why, "Give both sections of the issuer the same")
 
 
 def _check_issuer(section: Section, issuer: TokenIssuer) -> None:

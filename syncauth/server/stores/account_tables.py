@@ -35,7 +35,7 @@ class AccountTables:
             "UPDATE _sync_sessions"
             " SET ended_at = ?1, end_reason = ?2, token = x'', spent = NULL, refresh_id = NULL"
             " WHERE (id = ?3 OR user_id = ?4 OR (provider_type = 'api-key' AND identity_id = ?5)"
-            " OR (provider_type = 'custom-token' AND identity_id = ?6))"
+            " OR (provider_type <> 'api-key' AND identity_id = ?6))"
             " AND ended_at IS NULL AND expires_at > ?1"
             " RETURNING id",
             (now, reason, session, user, key, subject),

@@ -26,7 +26,7 @@ from syncauth.server.stores.sqlite_api_keys import SqliteApiKeys
 from syncauth.server.stores.sqlite_email_tokens import SqliteEmailTokens
 from syncauth.server.stores.sqlite_rotations import SqliteRotations
 from syncauth.server.stores.sqlite_sessions import SqliteSessions
-from syncauth.server.stores.subjects import CUSTOM_TOKEN
+from syncauth.server.stores.subjects import FOREIGN
 
 
 class SqliteAccounts(
@@ -104,7 +104,7 @@ class SqliteAccounts(
             other = "SELECT 1 FROM _sync_identities WHERE user_id = ? AND provider_type = ?"
             if single and self._one(other, user_id, identity.provider_type):
                 return LinkOutcome.SECOND
-            if identity.provider_type == CUSTOM_TOKEN:
+            if identity.provider_type in FOREIGN:
                 barred = self._barred(identity.provider_id)
                 if barred is SessionStatus.USER_DISABLED:
                     return LinkOutcome.DENIED

@@ -7,16 +7,19 @@ session is. This module must never see a token, and never read a clock.
 
 from __future__ import annotations
 
+from typing import Final
+
 from syncauth.server.stores.account_tables import AccountTables
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.subjects import (
-    CUSTOM_TOKEN,
+    FOREIGN,
     DeniedSubject,
     subject_key,
     subject_name,
     subject_session,
 )
 
+_MARKS: Final = ", ".join("?" * len(FOREIGN))
 _STATES = {
     None: SessionStatus.ACTIVE,
     "denied": SessionStatus.USER_DISABLED,
@@ -43,16 +46,17 @@ class SqliteSubjects(AccountTables):
                 " WHERE state <> 'denied'",
                 (subject_key(name), issuer, subject, now),
             )
-            owner = self._one(
+            # More than one if the provider of the issuer's section was changed.
+            owners = self._connection.execute(
                 "SELECT user_id, id FROM _sync_identities"
-                " WHERE provider_type = ? AND provider_id = ?",
-                CUSTOM_TOKEN,
-                name,
-            )
-            if owner is None:
-                return ()
-            opened = self._end(now, "revoked", subject=owner[1])
-            return (*opened, self.session_of_subject(owner[0], name))
+                f" WHERE provider_type IN ({_MARKS}) AND provider_id = ?",
+                (*FOREIGN, name),
+            ).fetchall()
+            ended: list[str] = []
+            for user_id, identity_id in owners:
+                ended += self._end(now, "revoked", subject=identity_id)
+                ended.append(self.session_of_subject(user_id, name))
+            return tuple(ended)
 
     def allow_subject(self, issuer: str, subject: str) -> bool:
         """Let a subject in again; see `AccountStore.allow_subject`."""
@@ -77,8 +81,8 @@ class SqliteSubjects(AccountTables):
             "SELECT u.state, coalesce(o.count, 0) FROM _sync_identities AS i"
             " JOIN _sync_users AS u ON u.id = i.user_id"
             " LEFT JOIN _sync_logouts AS o ON o.user_id = i.user_id"
-            " WHERE i.provider_type = ? AND i.provider_id = ? AND i.user_id = ?",
-            CUSTOM_TOKEN,
+            f" WHERE i.provider_type IN ({_MARKS}) AND i.provider_id = ? AND i.user_id = ?",
+            *FOREIGN,
             name,
             user_id,
         )
@@ -116,8 +120,9 @@ class SqliteSubjects(AccountTables):
 
     def _subject_names(self, user_id: str) -> list[str]:
         rows = self._connection.execute(
-            "SELECT provider_id FROM _sync_identities WHERE user_id = ? AND provider_type = ?",
-            (user_id, CUSTOM_TOKEN),
+            "SELECT DISTINCT provider_id FROM _sync_identities"
+            f" WHERE user_id = ? AND provider_type IN ({_MARKS})",
+            (user_id, *FOREIGN),
         ).fetchall()
         return [row[0] for row in rows]
 

@@ -15,7 +15,12 @@ from typing import Final, Protocol
 
 import msgspec
 
+from syncauth.server.settings.issuers import PROVIDERS
+
 CUSTOM_TOKEN: Final = "custom-token"  # noqa: S105 - the provider's name in App Services
+FOREIGN: Final = PROVIDERS
+"""The types of identities that tokens of other issuers prove. Whatever holds of one type holds of all."""
+
 _PREFIX: Final = "subject:"  # no id of a session has a colon
 
 
@@ -29,7 +34,7 @@ class DeniedSubject:
 
 
 def subject_name(issuer: str, subject: str) -> str:
-    """Return the name of the identity, unique within `CUSTOM_TOKEN`."""
+    """Return the name of the identity, unique within each of `FOREIGN`."""
     return msgspec.json.encode([issuer, subject]).decode()
 
 
@@ -65,7 +70,7 @@ class SubjectStore(Protocol):
         ...
 
     def deny_subject(self, issuer: str, subject: str, now: float) -> tuple[str, ...]:
-        """Keep (issuer, subject) out, known or not, and end the sessions it opened with custom tokens.
+        """Keep (issuer, subject) out, known or not, and end the sessions it opened with its tokens.
 
         Returns the ids of those sessions and what stands for one of its own: sockets that bear one
         of these are to be cut. A second denial changes nothing.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
@@ -109,6 +111,25 @@ async def test_custom_token_login_is_the_same_user(url: str, place: KeyPlace) ->
     login = Account.log_in_with_token(url, token(place))
 
     assert login.partition in welcome.partitions
+
+
+async def test_login_of_google_is_the_same_user(
+    start: Start, place: KeyPlace, tmp_path: Path
+) -> None:
+    """So it is if the issuer's tokens log in as those of Google; a denial ends both (I3)."""
+    url = serve(start, place, 'sync = true\nprovider = "oauth2-google"')
+    login = Account.log_in_with_token(url, token(place), provider="oauth2-google", name="id_token")
+    async with device(account(url, token(place))) as phone:
+        welcome = await phone.greet()
+        file = sqlite3.connect(tmp_path / "data" / "server.db", isolation_level=None)
+        with contextlib.closing(file):
+            SqliteAccounts(file).deny_subject(place.issuer, "ann", time.time())
+        ended = await phone.hear_end()
+
+    assert login.partition in welcome.partitions
+    assert ended[1] == 4401
+    with pytest.raises(httpx.HTTPStatusError, match="401"):
+        login.renew()
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ async def check(
     issuer = TokenIssuer("issuers.id", ISS, audience, "ES256", key_file=key_file, **chosen)
     header = {} if typ is None else {"typ": typ}
     token = Secret(sign(key, "ES256", told, **header))
-    return await ForeignTokens((issuer,)).verify(token, "login", wall=NOW, now=0)
+    return await ForeignTokens((issuer,)).verify(token, "custom-token", wall=NOW, now=0)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ async def test_one_issuer_serves_two_uses_apart(key_file: Path) -> None:
     async def good(token: Secret, use: Any) -> bool:
         return isinstance(await tokens.verify(token, use, wall=NOW, now=0), ForeignUser)
 
-    assert await good(id_token, "login") and not await good(id_token, "sync")
-    assert await good(access_token, "sync") and not await good(access_token, "login")
+    assert await good(id_token, "custom-token") and not await good(id_token, "sync")
+    assert await good(access_token, "sync") and not await good(access_token, "custom-token")
 
 
 async def test_tokens_of_nobody_known_concern_nobody(key_file: Path) -> None:
@@ -250,7 +250,7 @@ async def test_header_decides_nothing(key_file: Path, text: str) -> None:
     issuer = TokenIssuer("issuers.id", ISS, ("notes",), "ES256", key_file=key_file)
     tokens = ForeignTokens((issuer,))
 
-    outcome = await tokens.verify(Secret(text), "login", wall=NOW, now=0)
+    outcome = await tokens.verify(Secret(text), "custom-token", wall=NOW, now=0)
 
     assert outcome is ForeignFault.INVALID
 

@@ -50,7 +50,7 @@ class Checker:
         claims = self._place.claims()
         text = sign(key, self._algorithm, claims, **header)
         wall = claims["exp"] - 60
-        return await self._tokens.verify(Secret(text), "login", wall=wall, now=self.now)
+        return await self._tokens.verify(Secret(text), "custom-token", wall=wall, now=self.now)
 
     async def accepts(self, key: Key, **header: Any) -> bool:
         """Tell whether a token is accepted."""

@@ -9,8 +9,10 @@ import pytest
 
 from syncauth.errors import InvalidConfig
 from syncauth.server.settings.config import parse_config, read_config
-from syncauth.server.settings.issuers import TokenIssuer
+from syncauth.server.settings.issuers import PROVIDERS, TokenIssuer, Use
+from tests.support.source import ROOT
 
+USES: tuple[Use, ...] = (*PROVIDERS, "sync")
 ISSUER = '[issuers.id]\nissuer = "https://id.example"\naudience = ["app"]\n'
 LOCAL = ISSUER.replace("https://id.example", "{issuer}") + "discovery = true\n"
 
@@ -36,6 +38,7 @@ def test_every_setting_arrives(tmp_path: Path) -> None:
         token = "access"
         clients = ["phone"]
         leeway_seconds = 60
+        provider = "oauth2-apple"
         fields = { "a.b" = "b" }
         required = { role = ["x", "y"], level = 3, verified = true, email = [] }
     """
@@ -59,6 +62,7 @@ def test_every_setting_arrives(tmp_path: Path) -> None:
                 ("email", ()),
             ),
             leeway_seconds=60,
+            provider="oauth2-apple",
         ),
     )
 
@@ -79,6 +83,9 @@ def test_every_setting_arrives(tmp_path: Path) -> None:
         (ISSUER + 'key_env = "K"\nleeway_seconds = 61', "issuers.id.leeway_seconds"),
         (ISSUER + 'key_env = "K"\nleeway_seconds = -1', "issuers.id.leeway_seconds"),
         (ISSUER + 'key_env = "K"\ntoken = "refresh"', "issuers.id.token"),
+        (ISSUER + 'key_env = "K"\nprovider = "google"', "issuers.id.provider"),
+        (ISSUER + 'key_env = "K"\nprovider = "local-userpass"', "issuers.id.provider"),
+        (ISSUER + 'key_env = "K"\nprovider = ["oauth2-google"]', "issuers.id.provider"),
         (ISSUER + 'key_env = "K"\nclients = "app"', "issuers.id.clients"),
         (ISSUER + 'key_env = "K"\nrequired = "role"', "issuers.id.required"),
         (ISSUER + 'key_env = "K"\nrequired = { role = 1.5 }', "issuers.id.required.role"),
@@ -120,6 +127,44 @@ def test_issuer_stands_once_for_each_use(
     with pytest.raises(InvalidConfig) as refused:
         read(tmp_path, text)
     assert refused.value.setting == "issuers.again.issuer"
+
+
+@pytest.mark.parametrize("provider", ["custom-token", "oauth2-google", "oauth2-facebook"])
+def test_one_issuer_has_one_provider(tmp_path: Path, provider: str) -> None:
+    """Whoever logs in with a token and syncs with another of the same issuer is one user."""
+    section = ISSUER + 'key_env = "K"\nprovider = '
+    first = f'{section}"oauth2-google"\n'
+    second = f'{section.replace("s.id]", "s.again]")}"{provider}"\nlogin = false\nsync = true\n'
+
+    if provider == "oauth2-google":
+        assert [each.provider for each in read(tmp_path, first + second)] == [provider] * 2
+        return
+    with pytest.raises(InvalidConfig) as refused:
+        read(tmp_path, first + second)
+    assert refused.value.setting == "issuers.again.provider"
+
+
+def test_an_issuer_serves_the_login_of_its_provider_alone(tmp_path: Path) -> None:
+    """What is not said is a custom token; the socket does not go by the provider."""
+    key = 'key_env = "K"\nsync = true\n'
+    (plain,) = read(tmp_path, ISSUER + key)
+    (google,) = read(tmp_path, f'{ISSUER}{key}provider = "oauth2-google"')
+
+    assert [each for each in USES if plain.serves(each)] == ["custom-token", "sync"]
+    assert [each for each in USES if google.serves(each)] == ["oauth2-google", "sync"]
+
+
+def test_the_examples_of_the_reference_are_good(tmp_path: Path) -> None:
+    """Google and Apple are found by discovery, with the algorithm that they sign with."""
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
+    block = page.partition("```toml\n[issuers.company]")[2].partition("```")[0]
+    company, google, apple = read(tmp_path, f"[issuers.company]{block}")
+
+    assert company.provider == "custom-token"
+    assert (google.provider, google.issuer) == ("oauth2-google", "https://accounts.google.com")
+    assert (apple.provider, apple.issuer) == ("oauth2-apple", "https://appleid.apple.com")
+    assert {google.algorithm, apple.algorithm} == {"RS256"}
+    assert google.discovery and apple.discovery
 
 
 def test_every_fault_has_its_line(tmp_path: Path) -> None:
