@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import click
+import msgspec
 
 from syncauth.cli import options
 from syncauth.cli.admin_file import DATA, find_user, now, opened
 from syncauth.cli.exits import reported
 from syncauth.cli.tables import as_json, moment, pairs, table
 from syncauth.errors import InvalidConfig
+from syncauth.server.accounts.custom_data import LARGEST
 from syncauth.server.stores.admin_interface import AccountRecord, OpenSession, UserFilter
+from syncauth.server.stores.subjects import read_subject_session
 
 LONGEST_PAGE: Final = 10_000
 _USER: Final = click.argument("user")
@@ -25,7 +28,7 @@ _USER: Final = click.argument("user")
 
 @click.group()
 def users() -> None:
-    """List, show, disable, enable, log out and remove users."""
+    """List, show, disable, enable, log out and remove users, and set their data."""
 
 
 @click.group()
@@ -157,6 +160,33 @@ def log_user_out(data: Path, user: str, *, json: bool) -> None:
         _tell(found, "logged out", store.revoke_user(found.user_id, now()), json=json)
 
 
+@users.command("set-data")
+@DATA
+@_USER
+@click.argument("file", type=click.File("rb"))
+@options.JSON
+def set_data(data: Path, user: str, file: BinaryIO, *, json: bool) -> None:
+    """Set what a user's access tokens carry: the JSON object of FILE, or of standard input if it is -."""
+    with reported("admin users set-data", json=json):
+        content = _read_object(file)
+        with opened(data) as store:
+            found = find_user(store, user)
+            store.set_custom_data(found.user_id, content)
+            _tell(found, "disabled" if found.disabled else "enabled", (), json=json)
+
+
+def _read_object(file: BinaryIO) -> dict[str, Any]:
+    text = file.read(LARGEST + 1)
+    remedy = f"Give one JSON object of at most {LARGEST} bytes"
+    if len(text) > LARGEST:
+        raise InvalidConfig("the data is too large", setting="FILE", remedy=remedy)
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        what = "the data is no JSON object"
+        raise InvalidConfig(what, setting="FILE", remedy=remedy) from None
+
+
 @users.command("remove")
 @DATA
 @_USER
@@ -208,7 +238,11 @@ def revoke_session(data: Path, session: str, *, json: bool) -> None:
 
 
 def _tell(user: AccountRecord, state: str, ended: Sequence[str], *, json: bool) -> None:
-    told = {"user": user.user_id, "state": state, "sessions_ended": len(ended)}
+    told = {
+        "user": user.user_id,
+        "state": state,
+        "sessions_ended": sum(read_subject_session(each) is None for each in ended),
+    }
     if json:
         click.echo(as_json(told))
     else:

@@ -12,6 +12,8 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
+import logging
+import os
 import signal
 import socket
 import sys
@@ -35,6 +37,8 @@ from syncauth.server.operations.logs import FORMATS, LogFormat, set_up_logs
 from syncauth.server.operations.operations import Operations
 from syncauth.server.settings.config import ServerConfig, located, read_config
 from syncauth.server.settings.faults import refusal_of
+
+LOGGER: Final = logging.getLogger("syncauth.cli.serve")
 
 SECONDS_TO_END: Final = 1
 """How long what is left after the drain may take to end."""
@@ -112,6 +116,7 @@ def serve(
     try:
         _refuse_open_door(host, behind_tls_proxy=behind_tls_proxy)
         config = read_config(config_path)
+        _warn_of_forged_addresses(config, behind_tls_proxy=behind_tls_proxy)
         # So that functions and hooks are found in modules beside the configuration file.
         sys.path.insert(0, str(config_path.resolve().parent))
         own_port = config.metrics.port
@@ -257,6 +262,16 @@ def _refuse_open_door(host: str, *, behind_tls_proxy: bool) -> None:
         why="tokens and passwords would travel in clear text",
         remedy="Put a proxy that speaks TLS in front and say --behind-tls-proxy, or use 127.0.0.1",
     )
+
+
+def _warn_of_forged_addresses(config: ServerConfig, *, behind_tls_proxy: bool) -> None:
+    """Say that the admin API cannot tell where a caller is, if every caller is believed to be a proxy."""
+    believed = os.environ.get("FORWARDED_ALLOW_IPS", "").split(",")
+    if config.admin.enabled and behind_tls_proxy and "*" in map(str.strip, believed):
+        LOGGER.warning(
+            "FORWARDED_ALLOW_IPS is *: whoever reaches this port writes its own address, and admin.networks and the"
+            " limits per address keep nobody out. Name the addresses of the proxy"
+        )
 
 
 def _url(door: socket.socket) -> str:

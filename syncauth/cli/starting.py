@@ -60,7 +60,9 @@ def write_files(directory: Path, app_id: str) -> tuple[Path, ...]:
     contents = {directory / CONFIG: config, directory / SCHEMA: _template("template.sql")}
     for path in contents:
         if path.exists():
-            raise _refusal("--directory", f"{path} is there already", "Move it, or give another")
+            remedy = "Move it, or say --directory with another place"
+            what = f"nothing was written: {path} is there already"
+            raise InvalidConfig(what, setting=str(path), remedy=remedy)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, content in contents.items():

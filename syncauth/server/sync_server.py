@@ -238,7 +238,8 @@ class SyncServer:
     async def revoke_user(self, user_id: str) -> int:
         """End all sessions of a user and cut their open sockets now; returns how many sessions were active.
 
-        A socket with a token of another issuer has no session and stays: deny its subject, or disable the user.
+        A token of another issuer has no session here: its sockets are cut, too, and may be opened again with it until
+        it ends: deny its subject, or disable the user.
         `user_id` is the id that `log_in` and `verify` tell, not your own. The user may log in again.
         """
         users = await self._users()

@@ -71,7 +71,7 @@ def admit(store: AccountStore, new: NewUser, *, returning: bool = False) -> str:
 
 def status(store: AccountStore, user_id: str = "user1", name: str = NAME) -> SessionStatus:
     """Read what the subject's tokens are good for."""
-    return store.session_status(subject_session(user_id, name), NOW)
+    return store.session_status(store.session_of_subject(user_id, name), NOW)
 
 
 def open_session(store: AccountStore, name: str, identity: str, provider: str) -> None:
@@ -122,7 +122,7 @@ def test_names_of_subjects_are_read_back(issuer: str, sub: str) -> None:
     """No issuer or subject reads as another one."""
     name = subject_name(issuer, sub)
 
-    assert read_subject_session(subject_session("u", name)) == ("u", name)
+    assert read_subject_session(subject_session("u", name, 3)) == ("u", name, 3)
     assert read_subject_session("0a" * 12) is None
 
 
@@ -161,7 +161,7 @@ def test_subjects_of_all_providers_are_alike(store: AccountStore, provider: str)
     assert store.disable_user("user1", NOW) == (subject_session("user1", NAME),)
     assert status(store) is SessionStatus.USER_DISABLED
     store.enable_user("user1")
-    assert store.remove_user("user1", NOW) == (subject_session("user1", NAME),)
+    assert store.remove_user("user1", NOW) == (subject_session("user1", NAME, 1),)
     assert status(store) is SessionStatus.USER_REMOVED
     barred = store.admit_subject(subject(3, provider=provider), NOW, returning=False)
     assert barred is SessionStatus.USER_REMOVED
@@ -206,6 +206,35 @@ def test_allowed_subject_is_the_same_user_again(store: AccountStore) -> None:
     assert admit(store, subject(2)) == "user1"
     assert status(store) is SessionStatus.ACTIVE
     assert store.denied_subjects() == ()
+
+
+def test_logout_ends_what_was_opened_before(open_store: OpenStore) -> None:
+    """Every process sees it, also after a second one; the subject may come again, and others stay (I3)."""
+    store, other = open_store(), open_store()
+    admit(store, subject(1))
+    admit(store, subject(2, name="B"))
+    before = store.session_of_subject("user1", NAME)
+    others = store.session_of_subject("user2", "B")
+
+    for _ in range(2):
+        assert other.revoke_user("user1", NOW) == (before,)
+
+        assert store.session_status(before, NOW) is SessionStatus.REVOKED
+        assert store.inactive_sessions([before, others], NOW) == {before: SessionStatus.REVOKED}
+        assert admit(store, subject(3)) == "user1"
+        before = store.session_of_subject("user1", NAME)
+        assert store.session_status(before, NOW) is SessionStatus.ACTIVE
+
+
+def test_enabling_does_not_bring_back_what_was_open(store: AccountStore) -> None:
+    """A user disabled and enabled within the look once a second has its sockets cut all the same (I3)."""
+    admit(store, subject(1))
+    before = store.session_of_subject("user1", NAME)
+    store.disable_user("user1", NOW)
+    store.enable_user("user1")
+
+    assert store.session_status(before, NOW) is SessionStatus.REVOKED
+    assert status(store) is SessionStatus.ACTIVE
 
 
 def test_disabled_user_is_kept_out(store: AccountStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -42,7 +43,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     (tmp_path / "syncauth.toml").write_text(CONFIG)
     processes: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
+    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "syncauth.cli", "serve"]
         command += ["--config", str(tmp_path / "syncauth.toml"), "--data", str(tmp_path / "data")]
         process = subprocess.Popen(
@@ -51,6 +52,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             stderr=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
+            env=os.environ | environment,
         )
         processes.append(process)
         return process
@@ -167,6 +169,20 @@ def test_open_address_needs_tls(serve: Serve) -> None:
     # Declared, it goes on to listen, which fails: the address is not of this machine.
     assert declared.returncode == 1
     assert "requested address" in later
+
+
+@pytest.mark.parametrize(("believed", "warned"), [("127.0.0.1", False), ("127.0.0.1, *", True)])
+def test_forged_addresses_are_warned_of(
+    serve: Serve, tmp_path: Path, believed: str, warned: bool
+) -> None:
+    """An admin API that believes every caller's address says so at the start."""
+    with (tmp_path / "syncauth.toml").open("a") as config:
+        config.write("\n[admin]\nenabled = true\n")
+    process = serve("--port", "0", "--behind-tls-proxy", FORWARDED_ALLOW_IPS=believed)
+    ready_url(process)
+    _, log = end(process)
+
+    assert ("FORWARDED_ALLOW_IPS is *" in log) == warned
 
 
 def test_taken_port_is_told(serve: Serve) -> None:

@@ -71,7 +71,7 @@ def test_signed_claims_of_any_shape_are_judged(
         assert outcome.expires_at > NOW
         assert has_required(told, "realm.role", ("a", 1))
         name = subject_name(outcome.issuer, outcome.subject)
-        assert read_subject_session(subject_session("u", name)) == ("u", name)
+        assert read_subject_session(subject_session("u", name)) == ("u", name, 0)
 
 
 @given(OBJECTS, OBJECTS, st.binary(max_size=80))

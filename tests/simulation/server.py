@@ -26,7 +26,7 @@ from syncauth.sansio.messages import ClientMessage, Limits, ServerMessage
 from syncauth.server.accounts.issuer import Claims, TokenFault
 from syncauth.server.hub import inputs
 from syncauth.server.hub.calls import StoreCalls
-from syncauth.server.hub.effects import Close, Effect, Send, VerifyToken
+from syncauth.server.hub.effects import Close, Effect, Failed, Send, VerifyToken
 from syncauth.server.hub.hub import Hub
 from syncauth.server.settings.config import ServedTable, ServerConfig
 from syncauth.server.stores.interface import NewUser, RotationOutcome, SessionRecord
@@ -184,6 +184,8 @@ class SimulatedServer:
             case Close():
                 if effect.socket in self._outlets:
                     self._outlets[effect.socket].close(effect.code, effect.reason)
+            case Failed():
+                raise effect.error
             case VerifyToken():
                 return inputs.TokenChecked(effect.socket, self.verify(effect.token))
             case _:

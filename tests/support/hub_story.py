@@ -21,7 +21,7 @@ from syncauth.sansio.messages import (
     TableShape,
 )
 from syncauth.server.hub import inputs
-from syncauth.server.hub.effects import Close, Effect, PushBatch, Send
+from syncauth.server.hub.effects import Close, Effect, Failed, PushBatch, Send
 from syncauth.server.hub.hub import Hub
 from syncauth.server.stores.rows_interface import Access, Greeting, Judged, Page
 
@@ -90,8 +90,11 @@ class HubStory:
     # --- telling ---------------------------------------------------------------------------------
 
     def happen(self, happening: inputs.Input) -> list[Effect]:
-        """Let something happen; returns what follows."""
+        """Let something happen; returns what follows. A rule that fails does so here, too."""
         effects = self.hub.take(happening, self.now)
+        for effect in effects:
+            if isinstance(effect, Failed):
+                raise effect.error
         self.effects += effects
         return effects
 

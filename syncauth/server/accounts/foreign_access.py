@@ -13,7 +13,7 @@ from syncauth.models import Secret
 from syncauth.server.accounts.foreign_tokens import ForeignFault, ForeignTokens, ForeignUser
 from syncauth.server.accounts.issuer import Claims, TokenFault
 from syncauth.server.stores.interface import AccountStore, NewUser, SessionStatus
-from syncauth.server.stores.subjects import subject_name, subject_session
+from syncauth.server.stores.subjects import subject_name
 from syncauth.server.stores.thread import StoreThread
 
 _ID_BYTES = 12
@@ -57,8 +57,8 @@ class ForeignAccess:
         if isinstance(found, ForeignFault):
             return _FAULTS[found]
         name = subject_name(found.issuer, found.subject)
-        user_id = await self._thread.run(self._admit, self._new_user(found, name))
-        return Claims(user_id, subject_session(user_id, name), found.expires_at)
+        user_id, session_id = await self._thread.run(self._admit, self._new_user(found, name))
+        return Claims(user_id, session_id, found.expires_at)
 
     def _new_user(self, found: ForeignUser, name: str) -> NewUser:
         return NewUser(
@@ -70,10 +70,15 @@ class ForeignAccess:
             data=found.data,
         )
 
-    def _admit(self, user: NewUser) -> str:
-        """Return the id of the subject's user, "" if it is kept out and has none; in the store thread."""
+    def _admit(self, user: NewUser) -> tuple[str, str]:
+        """Return the id of the subject's user and what stands for its session; in the store thread.
+
+        One that is kept out and has no user has the id "".
+        """
         record = self._store.admit_subject(user, self._clock.wall(), returning=False)
         if isinstance(record, SessionStatus):
             known = self._store.find_login(user.provider_type, user.provider_id)
-            return "" if known is None else known.user_id
-        return record.user_id
+            user_id = "" if known is None else known.user_id
+        else:
+            user_id = record.user_id
+        return user_id, self._store.session_of_subject(user_id, user.provider_id)

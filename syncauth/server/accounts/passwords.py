@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from syncauth.errors import ServerBusy
+from syncauth.errors import Closed, ServerBusy
 from syncauth.models import Secret
 from syncauth.server.settings.config import PasswordCost
 
@@ -38,6 +38,7 @@ class Passwords:
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="syncauth-passwords")
         self._line = 0
+        self._closed = False
         self._nobody = self._hasher.hash("no account has this hash")
 
     @property
@@ -46,11 +47,11 @@ class Passwords:
         return self._line
 
     async def hash(self, password: Secret) -> str:
-        """Return the encoded hash, salt and parameters included; raises `ServerBusy`."""
+        """Return the encoded hash, salt and parameters included; raises as `verify`."""
         return await self._run(lambda: self._hasher.hash(password.reveal()))
 
     async def verify(self, password_hash: str | None, password: Secret) -> bool:
-        """Tell whether the password is the one that was hashed; raises `ServerBusy`.
+        """Tell whether the password is the one that was hashed; raises `ServerBusy`, or `Closed` after the end.
 
         None stands for an account that does not exist: it costs the same time and is never right,
         so that nobody can learn from the clock which accounts there are.
@@ -59,6 +60,7 @@ class Passwords:
 
     def close(self) -> None:
         """End the threads; idempotent."""
+        self._closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _verify(self, password_hash: str | None, password: Secret) -> bool:
@@ -72,12 +74,23 @@ class Passwords:
         if self._line >= LONGEST_LINE:
             what = "too many passwords are being checked at once"
             raise ServerBusy(what, retry_after=1.0)
+        if self._closed:
+            raise _closed()
         self._line += 1
         future = self._threads.submit(work)
         # Counted until the thread is done, also when the caller has gone away in the meantime.
         waiting = asyncio.wrap_future(future)
         waiting.add_done_callback(lambda _done: self._leave())
-        return await asyncio.shield(waiting)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            if future.cancelled():  # by `close`, while it stood in the line
+                raise _closed() from None
+            raise
 
     def _leave(self) -> None:
         self._line -= 1
+
+
+def _closed() -> Closed:
+    return Closed("passwords are no longer checked", remedy="Start the server again")

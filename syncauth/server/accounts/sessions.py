@@ -196,11 +196,19 @@ class Sessions:
     ) -> LoggedIn | Denied:
         """Give the user of an access token another identity, and sign a new access token.
 
-        No refusal is `InvalidSession`, which existing clients answer with a refresh and the same call again.
+        No refusal is `InvalidSession`, which existing clients answer with a refresh and the same call again, but that
+        of a session that has ended since its token was checked: the refresh is refused, too.
         """
-        outcome = await self._thread.run(
-            lambda: self._store.link(claims.user_id, identity, single=single)
-        )
+        now = self._clock.wall()
+
+        def link() -> LinkOutcome | None:
+            if self._store.session_status(claims.session_id, now) is not SessionStatus.ACTIVE:
+                return None
+            return self._store.link(claims.user_id, identity, single=single)
+
+        outcome = await self._thread.run(link)
+        if outcome is None or outcome is LinkOutcome.NO_USER:
+            return answers.session_ended(await self._end_reason(claims.session_id, now))
         if outcome is LinkOutcome.TAKEN:
             return answers.IDENTITY_TAKEN
         if outcome is LinkOutcome.SECOND:
@@ -217,6 +225,11 @@ class Sessions:
         signed = await self._sign_access(session)
         if isinstance(signed, Denied):
             return signed
+        now = (
+            self._clock.wall()
+        )  # at last: what the login and the team's code took may have been long
+        if not await self.is_active(claims.session_id):
+            return answers.session_ended(await self._end_reason(claims.session_id, now))
         access, life_ms = signed
         return LoggedIn(session.user_id, session.device_id, access, None, life_ms)
 

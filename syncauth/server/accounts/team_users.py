@@ -17,6 +17,7 @@ from syncauth.server.accounts.answers import ACCESS_EXPIRED, Denied
 from syncauth.server.accounts.logins import CUSTOM_FUNCTION, LONGEST_ID, Logins
 from syncauth.server.accounts.sessions import ClientOptions, Sessions
 from syncauth.server.stores.interface import AccountStore
+from syncauth.server.stores.subjects import read_subject_session
 from syncauth.server.stores.thread import StoreThread
 
 ADDRESS = "the team"
@@ -110,7 +111,7 @@ class TeamUsers:
         now = self._clock.wall()
         ended = await self._thread.run(self._store.revoke_user, user_id, now)
         self._sessions.ended(ended)
-        return len(ended)
+        return sum(read_subject_session(each) is None for each in ended)
 
     async def user_id_of(self, own_id: str) -> str | None:
         """Find a user by the team's id; see `SyncServer.user_id_of`."""

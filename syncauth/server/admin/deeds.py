@@ -8,7 +8,7 @@ process at once; other processes notice within a second. This module must never 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from syncauth.interfaces import Clock
 from syncauth.models import Secret
@@ -129,6 +129,14 @@ class Deeds:
         """Let a user log in again."""
         done = await self._thread.run(self._store.enable_user, user_id)
         audit.note(actor, "enable", user_id, "done" if done else USER_NOT_FOUND.code)
+        return None if done else USER_NOT_FOUND
+
+    async def set_custom_data(
+        self, actor: str, user_id: str, data: dict[str, Any]
+    ) -> Denied | None:
+        """Set what the user's access tokens carry from the next one on."""
+        done = await self._thread.run(self._store.set_custom_data, user_id, data)
+        audit.note(actor, "set_custom_data", user_id, "done" if done else USER_NOT_FOUND.code)
         return None if done else USER_NOT_FOUND
 
     async def end_session(self, actor: str, user_id: str, session_id: str) -> Denied | None:

@@ -25,6 +25,7 @@ from syncauth.server.hub.calls import StoreCalls
 from syncauth.server.hub.effects import (
     CheckSessions,
     Close,
+    Failed,
     PushBatch,
     Send,
     StoreCall,
@@ -172,17 +173,30 @@ class HubDriver:
         self._serving = True
         try:
             while self._waiting:
-                calls: list[StoreCall] = []
-                for effect in self._hub.take(self._waiting.popleft(), self._clock.wall()):
-                    if isinstance(effect, StoreCall):
-                        calls.append(effect)
-                    else:
-                        self._carry_out(effect)
-                if calls:
-                    self._call(calls)
+                self._serve(self._waiting.popleft())
         finally:
             self._serving = False
         self._plan()
+
+    def _serve(self, happening: inputs.Input) -> None:
+        """Serve one input; what fails must not keep others from being served, nor the timer from being set."""
+        calls: list[StoreCall] = []
+        for effect in self._hub.take(happening, self._clock.wall()):
+            if isinstance(effect, StoreCall):
+                calls.append(effect)
+            elif isinstance(effect, Failed):
+                self._log_failure(type(happening).__name__, effect.error)
+            else:
+                self._try_to_carry_out(effect)
+        if calls:
+            self._call(calls)
+
+    def _try_to_carry_out(self, effect: Send | Close | VerifyToken) -> None:
+        try:
+            self._carry_out(effect)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this socket's alone
+            self._log_failure(type(effect).__name__, error)
+            self.post(inputs.StoreFailed(effect.socket))
 
     def _plan(self) -> None:
         """Wake up when the hub wants it, or sooner: then it is asked again."""

@@ -1,5 +1,5 @@
 """
-What the hub can ask for: messages and ends of sockets, a token's check, and calls of the store.
+What the hub can ask for: messages and ends of sockets, a token's check, calls of the store, a line in the log.
 
 All effects are carried out in the order in which they were asked for. A `StoreCall` is one call
 in the store thread and is always answered, by an input that carries it. This vocabulary is
@@ -31,6 +31,13 @@ class Close:
     socket: int
     code: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Log a failure of a rule; the socket that it served has been ended."""
+
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +112,4 @@ class CheckSessions:
 
 
 StoreCall = Greet | PushBatch | ReadPage | ForgetResults | ReadPermissions | CheckSessions
-Effect = Send | Close | VerifyToken | StoreCall
+Effect = Send | Close | Failed | VerifyToken | StoreCall

@@ -152,14 +152,18 @@ def judged(turn: Turn, happening: BatchJudged) -> None:
     peer = turn.roster.get(happening.socket)
     if peer is not None:
         peer.pushing -= 1
-        _tell_result(turn, peer, answer)
+        turn.serve(peer, lambda turn, peer: _tell_result(turn, peer, answer))
     if isinstance(answer, Judged):
         readers = turn.roster.readers(answer.touched)
         for reader in readers:
             reader.news(happening.order)
         # The pusher has its own rows already: the others come first.
         for reader in sorted(readers, key=lambda each: each is peer):
-            turn.do(reader.read_page(turn.now))
+            turn.serve(reader, _read_page)
+
+
+def _read_page(turn: Turn, peer: Peer) -> None:
+    turn.do(peer.read_page(turn.now))
 
 
 def _tell_result(

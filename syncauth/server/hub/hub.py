@@ -15,16 +15,17 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from syncauth.sansio.messages import Limits, TableShape
+from syncauth.sansio.sync_errors import Close as CloseCode
 from syncauth.server.hub import (
     copy_rules as copies,
     flow_rules as flow,
     inputs,
     token_rules as tokens,
 )
-from syncauth.server.hub.effects import CheckSessions, Effect
+from syncauth.server.hub.effects import CheckSessions, Close, Effect
 from syncauth.server.hub.peer import Peer, Stage, TokenLife
 from syncauth.server.hub.roster import Roster
-from syncauth.server.hub.turn import Turn
+from syncauth.server.hub.turn import FAILED, Turn
 
 RECHECK_SECONDS: Final = 1.0
 """How soon a session that another process ended is noticed."""
@@ -59,11 +60,23 @@ class Hub:
     def take(self, happening: inputs.Input, now: float) -> list[Effect]:
         """Let something happen, and return what is to be done about it, in this order.
 
-        `now` is wall-clock seconds by the server's clock.
+        `now` is wall-clock seconds by the server's clock. A rule that fails ends the socket that it served; what was
+        decided for others stands.
         """
         turn = Turn(now, self._roster, self._limits, self._shapes)
         # The wall clock may have been set back; the recheck does not wait for it to come again.
         self._check_at = min(self._check_at, now + self._recheck_seconds)
+        try:
+            self._take(turn, happening)
+        except Exception as error:  # noqa: BLE001 - whatever it is, others must not suffer for it
+            turn.fail(getattr(happening, "socket", None), error)
+            if isinstance(happening, inputs.SocketOpened) and not self._roster.get(
+                happening.socket
+            ):
+                turn.do(Close(happening.socket, CloseCode.INTERNAL, "internal"))
+        return turn.effects
+
+    def _take(self, turn: Turn, happening: inputs.Input) -> None:
         match happening:
             case inputs.SocketOpened():
                 self._opened(turn, happening)
@@ -80,12 +93,11 @@ class Hub:
             case inputs.DrainWanted():
                 self._drain = happening
                 for each in self._roster.everybody():
-                    self._send_away(turn, each)
+                    turn.serve(each, self._send_away)
             case _:
                 peer = self._roster.get(happening.socket)
                 if peer is not None:  # else it concerns a socket that has ended
                     _of_socket(turn, peer, happening)
-        return turn.effects
 
     def has_room(self, user_id: str) -> bool:
         """Tell whether one more socket of this user may be opened."""
@@ -164,4 +176,4 @@ def _of_socket(turn: Turn, peer: Peer, happening: inputs.SocketInput) -> None:
         case inputs.PermissionsRead():
             tokens.permissions_read(turn, peer, happening.partitions)
         case inputs.StoreFailed():
-            turn.end(peer, "internal", "the server failed; come back later")
+            turn.end(peer, "internal", FAILED)

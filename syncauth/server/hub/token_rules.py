@@ -19,21 +19,26 @@ from syncauth.server.hub.peer import GRACE_SECONDS, Peer, Stage
 from syncauth.server.hub.turn import Turn
 from syncauth.server.stores.interface import SessionStatus
 from syncauth.server.stores.rows_interface import Access
+from syncauth.server.stores.subjects import is_same_subject
 
 
 def serve_deadlines(turn: Turn) -> None:
     """Ask for newer tokens, close what has no valid one or never said hello, end doubts."""
     for peer in turn.roster.due(turn.now):
-        if turn.now >= peer.token.expires_at + GRACE_SECONDS:
-            turn.end(peer, "token_expired", "no newer token came in time")
-        elif peer.stage is Stage.OPENED:
-            turn.dismiss(peer, "closed", "hello did not come in time")
-        elif peer.doubt is not None:
-            copy_rules.go_on(turn, peer)
-        else:
-            peer.warned = True
-            turn.roster.plan(peer)
-            turn.say_error(peer, "token_expiring", "send a newer token with renew")
+        turn.serve(peer, _serve_deadline)
+
+
+def _serve_deadline(turn: Turn, peer: Peer) -> None:
+    if turn.now >= peer.token.expires_at + GRACE_SECONDS:
+        turn.end(peer, "token_expired", "no newer token came in time")
+    elif peer.stage is Stage.OPENED:
+        turn.dismiss(peer, "closed", "hello did not come in time")
+    elif peer.doubt is not None:
+        copy_rules.go_on(turn, peer)
+    else:
+        peer.warned = True
+        turn.roster.plan(peer)
+        turn.say_error(peer, "token_expiring", "send a newer token with renew")
 
 
 def renew(turn: Turn, peer: Peer, token: Secret) -> None:
@@ -54,6 +59,10 @@ def token_checked(turn: Turn, peer: Peer, outcome: Claims | TokenFault) -> None:
         code, why = ("token_expired", "ended") if expired else ("token_invalid", "is not accepted")
         turn.say_error(peer, code, f"the token sent with renew {why}")
         _renewal_over(turn, peer)
+    elif outcome.session_id != peer.session_id and is_same_subject(
+        outcome.session_id, peer.session_id
+    ):
+        turn.end_session(peer, SessionStatus.REVOKED)  # the user was logged out in between
     elif (outcome.user_id, outcome.session_id) != (peer.user_id, peer.session_id):
         turn.end(peer, "wrong_session", "the token belongs to another user or session")
     else:

@@ -7,13 +7,13 @@ close, and what has ended is forgotten at once. This module must never do I/O.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from syncauth.sansio.messages import Error, Goodbye, Limits, ServerMessage, TableShape
 from syncauth.sansio.sync_errors import CATALOGUE, Close as CloseCode
-from syncauth.server.hub.effects import Close, Effect, Send
+from syncauth.server.hub.effects import Close, Effect, Failed, Send
 from syncauth.server.hub.peer import Peer
 from syncauth.server.hub.roster import Roster
 from syncauth.server.stores.interface import SessionStatus
@@ -29,6 +29,8 @@ _SESSION_ENDED: Final = {
 
 PAUSE_MS: Final = 1000
 """How long a device that asks for too much is to wait before it comes back."""
+
+FAILED: Final = "the server failed; come back later"
 
 WHY_LENGTH: Final = 1000
 """So much is told of why something failed: it may repeat what the device sent."""
@@ -69,6 +71,20 @@ class Turn:
             self.end(peer, answer.code, answer.message)
         else:
             self.end_session(peer, answer.status)
+
+    def serve(self, peer: Peer, rule: Callable[[Turn, Peer], object]) -> None:
+        """Let a rule serve one socket of many: if it fails, that one ends and the others are served."""
+        try:
+            rule(self, peer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, others must not suffer for it
+            self.fail(peer.socket, error)
+
+    def fail(self, socket: int | None, error: Exception) -> None:
+        """Have a failure logged, and end the socket that was being served, if it is still there."""
+        self.effects.append(Failed(error))
+        peer = None if socket is None else self.roster.get(socket)
+        if peer is not None:
+            self.end(peer, "internal", FAILED)
 
     def end_session(self, peer: Peer, status: SessionStatus) -> None:
         """End a socket whose session is not active."""

@@ -90,14 +90,16 @@ class Requests:
         counted = scope["type"] == "http"  # sockets are counted by the hub
         if counted:
             self._gate.enter()
-        with self._span(scope) as span:
-            try:
-                app = self._send_away if self._is_shut(scope) else self._app
-                await app(scope, receive, _noting(send, CURRENT.get().request_id, answer))
-            finally:
-                if counted:
-                    self._gate.leave()
-                self._tell(scope, span, answer)
+        try:
+            with self._span(scope) as span:
+                try:
+                    app = self._send_away if self._is_shut(scope) else self._app
+                    await app(scope, receive, _noting(send, CURRENT.get().request_id, answer))
+                finally:
+                    self._tell(scope, span, answer)
+        finally:  # whatever failed: a drain would wait for it
+            if counted:
+                self._gate.leave()
         CURRENT.reset(before)
 
     def _ids(self, scope: Scope) -> Ids:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from syncauth.models import Secret
 from syncauth.server.accounts.answers import Denied, bad_request
+from syncauth.server.accounts.custom_data import LARGEST
 from syncauth.server.accounts.issuer import domain_id
 from syncauth.server.admin.deeds import Deeds
 from syncauth.server.routes.exchange import (
@@ -120,6 +121,15 @@ OPERATIONS: Final = (
     _of_one("PUT", f"{ONE}/logout", "End all sessions of a user", {204: None}),
     _of_one("PUT", f"{ONE}/disable", "End them and let the user not log in", {204: None}),
     _of_one("PUT", f"{ONE}/enable", "Let a user log in again", {204: None}),
+    Operation(
+        "PUT",
+        f"{ONE}/custom_data",
+        "Set what a user's access tokens carry",
+        {204: None},
+        ("UserNotFound",),
+        bearer="admin",
+        body=dict[str, Any],
+    ),
     _of_one("GET", f"{ONE}/devices", "List the devices of open sessions", {200: list[_Device]}),
     _of_one("GET", f"{ONE}/sessions", "List open sessions", {200: list[_SessionOfUser]}),
     Operation(
@@ -152,6 +162,7 @@ class AdminUserRoutes:
             Route(f"{one}/logout", of_app(_doing(deeds.log_user_out)), methods=["PUT"]),
             Route(f"{one}/disable", of_app(_doing(deeds.disable_user)), methods=["PUT"]),
             Route(f"{one}/enable", of_app(_doing(deeds.enable_user)), methods=["PUT"]),
+            Route(f"{one}/custom_data", of_app(self._set_data), methods=["PUT"]),
             Route(f"{one}/devices", of_app(self._devices), methods=["GET"]),
             Route(f"{one}/sessions", of_app(self._sessions), methods=["GET"]),
             Route(f"{one}/sessions/{{session_id}}", of_app(self._end_session), methods=["DELETE"]),
@@ -189,6 +200,14 @@ class AdminUserRoutes:
     async def _one(self, request: Request) -> Response:
         found = await self._deeds.user(request.path_params["user_id"])
         return answer_denied(found) if isinstance(found, Denied) else answer_json(200, _told(found))
+
+    async def _set_data(self, request: Request) -> Response:
+        body = await read_json(request, dict[str, Any], limit=min(self._limit, LARGEST))
+        if isinstance(body, Denied):
+            return answer_denied(body)
+        user = request.path_params["user_id"]
+        denied = await self._deeds.set_custom_data(request.state.actor, user, body)
+        return answer_denied(denied) if denied else answer_empty(204)
 
     async def _devices(self, request: Request) -> Response:
         found = await self._deeds.sessions(request.path_params["user_id"])

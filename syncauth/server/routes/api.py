@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from syncauth.errors import Closed
 from syncauth.server.accounts.answers import Denied
 from syncauth.server.accounts.issuer import domain_id
 from syncauth.server.routes import api_keys, emails, functions, keys, logins, openapi
@@ -26,6 +27,7 @@ from syncauth.server.routes.emails import EmailRoutes
 from syncauth.server.routes.exchange import (
     Endpoint,
     address_of,
+    answer_closed,
     answer_denied,
     answer_empty,
     answer_failure,
@@ -43,6 +45,7 @@ from syncauth.server.settings.config import ServerConfig
 
 ERROR_HANDLERS: Final[Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
     HTTPException: answer_http_error,
+    Closed: answer_closed,
     Exception: answer_failure,
 }
 """For the application that mounts these routes: its own refusals in the same JSON."""
@@ -139,6 +142,7 @@ class AuthApi:
         self._more = more
         self._config = config
         self._services = services
+        self._documents = openapi.Documents(config.app_id)
         self._limit = config.limits.http_body_bytes
 
     def routes(self) -> list[BaseRoute]:
@@ -179,7 +183,7 @@ class AuthApi:
     async def _document(self, request: Request) -> Response:
         """Publish what this server can do; it depends on nobody's data."""
         operations = (*OPERATIONS, *self._more(request))
-        return answer_json(200, openapi.make_document(operations, self._config.app_id))
+        return answer_json(200, self._documents.of(operations))
 
     async def _health(self, _request: Request) -> Response:
         """Answer 200 if the store can be read; if not, fail with 500 like every call."""

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from syncauth.models import Secret
 from syncauth.sansio.messages import SUBPROTOCOL
@@ -149,6 +149,17 @@ def _methods(request: Request) -> list[str]:
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
             methods |= route.methods or set()
     return sorted(methods)
+
+
+async def answer_closed(connection: HTTPConnection, error: Exception) -> Response:
+    """Answer a request that the drain had no time to wait for, and that found the store closed."""
+    denied = Denied(503, "ServerRestarting", "the server has ended and will be back", retry_after=1)
+    if not isinstance(connection, WebSocket):
+        return answer_denied(denied)
+    if connection.application_state is not WebSocketState.CONNECTING:
+        raise error  # it was told already
+    await refuse_upgrade(connection, denied)
+    return answer_empty(503)  # which a socket has no use for
 
 
 async def answer_failure(_request: Request, _error: Exception) -> Response:

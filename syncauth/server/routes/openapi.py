@@ -53,6 +53,23 @@ class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class Documents:
+    """The documents of one app in JSON, each made when it is asked for the first time: everybody may ask."""
+
+    def __init__(self, app_id: str) -> None:
+        """Begin with none."""
+        self._app_id = app_id
+        self._made: dict[tuple[tuple[str, str], ...], msgspec.Raw] = {}
+
+    def of(self, operations: Sequence[Operation]) -> msgspec.Raw:
+        """Return the document of these operations, which are told apart by their methods and paths."""
+        names = tuple((each.method, each.path) for each in operations)
+        if names not in self._made:
+            document = make_document(operations, self._app_id)
+            self._made[names] = msgspec.Raw(msgspec.json.encode(document))
+        return self._made[names]
+
+
 def make_document(operations: Sequence[Operation], app_id: str) -> dict[str, Any]:
     """Return the document of these operations, for the server of one app."""
     shapes = [each for operation in operations for each in _shapes(operation)]

@@ -11,6 +11,7 @@ The tables in which the server's SQLite file keeps accounts.
     _sync_api_keys    keys with which a program logs in as its user
     _sync_subjects    subjects of other issuers that are kept out, by the hash of their names: "denied" ones, and
                       those of users who were "removed", of which nothing but the hash is kept
+    _sync_logouts     how often all sessions of a user were ended who comes with tokens of other issuers
     _sync_admin_keys  keys of administrators, by the id that is no secret
     _sync_lifetimes   lives of tokens that an administrator has changed, in seconds
 
@@ -83,6 +84,10 @@ SCHEMA: Final = (
         issuer TEXT,
         subject TEXT,
         since REAL NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS _sync_logouts (
+        user_id TEXT PRIMARY KEY NOT NULL,
+        count INTEGER NOT NULL
     ) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS _sync_admin_keys (
         id TEXT PRIMARY KEY NOT NULL,

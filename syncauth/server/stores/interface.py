@@ -277,7 +277,11 @@ class AccountStore(SubjectStore, Protocol):
         ...
 
     def revoke_user(self, user_id: str, now: float) -> tuple[str, ...]:
-        """End all sessions of the user and return the ids of those that had been active."""
+        """End all sessions of the user and return the ids of those that had been active.
+
+        With them comes what stands for sessions of its subjects of other issuers: what was opened
+        under it is over, and they may come again.
+        """
         ...
 
     def revoke_all(self, now: float) -> int:
@@ -289,7 +293,7 @@ class AccountStore(SubjectStore, Protocol):
         ...
 
     def disable_user(self, user_id: str, now: float) -> tuple[str, ...]:
-        """Forbid logins and end all sessions; returns as `revoke_user`, and what stands for subjects."""
+        """Forbid logins and end all sessions; returns as `revoke_user`."""
         ...
 
     def enable_user(self, user_id: str) -> bool:
@@ -297,7 +301,7 @@ class AccountStore(SubjectStore, Protocol):
         ...
 
     def remove_user(self, user_id: str, now: float) -> tuple[str, ...]:
-        """Erase the user's identities and data and end all sessions; returns as `disable_user`.
+        """Erase the user's identities and data and end all sessions; returns as `revoke_user`.
 
         Its subjects of other issuers do not come back by themselves: see `admit_subject`.
         """

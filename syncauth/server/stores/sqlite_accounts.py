@@ -164,7 +164,8 @@ class SqliteAccounts(
                 "UPDATE _sync_users SET state = 'disabled' WHERE id = ? AND state = 'enabled'",
                 user_id,
             )
-            return (*self._end(now, "revoked", user=user_id), *self._subject_sessions(user_id))
+            ended = self._end(now, "revoked", user=user_id)
+            return (*ended, *self._end_subject_sessions(user_id))
 
     def enable_user(self, user_id: str) -> bool:
         """Allow logins again; False if there is no such user. Ended sessions stay ended."""
@@ -185,6 +186,7 @@ class SqliteAccounts(
                 user_id,
             )
             self._changed("DELETE FROM _sync_api_keys WHERE user_id = ?", user_id)
+            self._changed("DELETE FROM _sync_logouts WHERE user_id = ?", user_id)
             self._changed("DELETE FROM _sync_identities WHERE user_id = ?", user_id)
             self._changed(
                 "UPDATE _sync_users SET state = 'removed', data = '{}', custom_data = NULL"

@@ -117,9 +117,10 @@ class SqliteSessions(SqliteSubjects):
             return bool(self._end(now, "revoked", session=session_id))
 
     def revoke_user(self, user_id: str, now: float) -> tuple[str, ...]:
-        """End all sessions of the user and return the ids of those that had been active."""
+        """End all sessions of the user; see `AccountStore.revoke_user`."""
         with self._transaction():
-            return self._end(now, "revoked", user=user_id)
+            ended = self._end(now, "revoked", user=user_id)
+            return (*ended, *self._end_subject_sessions(user_id))
 
     def revoke_all(self, now: float) -> int:
         """End all active sessions and return how many there were."""

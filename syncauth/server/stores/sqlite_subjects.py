@@ -30,6 +30,11 @@ _STATES = {
 class SqliteSubjects(AccountTables):
     """The part of the `AccountStore` about subjects of other issuers."""
 
+    def session_of_subject(self, user_id: str, name: str) -> str:
+        """Return what stands for a session that the subject begins now."""
+        row = self._one("SELECT count FROM _sync_logouts WHERE user_id = ?", user_id)
+        return subject_session(user_id, name, row[0] if row else 0)
+
     def deny_subject(self, issuer: str, subject: str, now: float) -> tuple[str, ...]:
         """Keep the subject out; see `AccountStore.deny_subject`."""
         name = subject_name(issuer, subject)
@@ -50,7 +55,7 @@ class SqliteSubjects(AccountTables):
             ended: list[str] = []
             for user_id, identity_id in owners:
                 ended += self._end(now, "revoked", subject=identity_id)
-                ended.append(subject_session(user_id, name))
+                ended.append(self.session_of_subject(user_id, name))
             return tuple(ended)
 
     def allow_subject(self, issuer: str, subject: str) -> bool:
@@ -67,13 +72,15 @@ class SqliteSubjects(AccountTables):
         ).fetchall()
         return tuple(DeniedSubject(*row) for row in rows)
 
-    def _subject_status(self, user_id: str, name: str) -> SessionStatus:
+    def _subject_status(self, user_id: str, name: str, logouts: int) -> SessionStatus:
         """Read what a subject's tokens are good for as this user; never begins a transaction."""
         barred = self._barred(name)
         if barred is not SessionStatus.ACTIVE:
             return barred
         row = self._one(
-            "SELECT u.state FROM _sync_identities AS i JOIN _sync_users AS u ON u.id = i.user_id"
+            "SELECT u.state, coalesce(o.count, 0) FROM _sync_identities AS i"
+            " JOIN _sync_users AS u ON u.id = i.user_id"
+            " LEFT JOIN _sync_logouts AS o ON o.user_id = i.user_id"
             f" WHERE i.provider_type IN ({_MARKS}) AND i.provider_id = ? AND i.user_id = ?",
             *FOREIGN,
             name,
@@ -81,7 +88,9 @@ class SqliteSubjects(AccountTables):
         )
         if row is None:
             return SessionStatus.USER_REMOVED
-        return SessionStatus.ACTIVE if row[0] == "enabled" else SessionStatus.USER_DISABLED
+        if row[0] != "enabled":
+            return SessionStatus.USER_DISABLED
+        return SessionStatus.ACTIVE if row[1] == logouts else SessionStatus.REVOKED
 
     def _barred(self, name: str) -> SessionStatus:
         row = self._one("SELECT state FROM _sync_subjects WHERE key = ?", subject_key(name))
@@ -94,7 +103,20 @@ class SqliteSubjects(AccountTables):
 
     def _subject_sessions(self, user_id: str) -> tuple[str, ...]:
         """Return what stands for sessions of a user who may come with tokens of other issuers."""
-        return tuple(subject_session(user_id, name) for name in self._subject_names(user_id))
+        return tuple(
+            self.session_of_subject(user_id, name) for name in self._subject_names(user_id)
+        )
+
+    def _end_subject_sessions(self, user_id: str) -> tuple[str, ...]:
+        """End what stands for sessions of that user, until the subjects come again; returns it."""
+        ended = self._subject_sessions(user_id)
+        if ended:
+            self._connection.execute(
+                "INSERT INTO _sync_logouts (user_id, count) VALUES (?, 1)"
+                " ON CONFLICT (user_id) DO UPDATE SET count = count + 1",
+                (user_id,),
+            )
+        return ended
 
     def _subject_names(self, user_id: str) -> list[str]:
         rows = self._connection.execute(

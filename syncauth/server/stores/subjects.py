@@ -2,8 +2,9 @@
 How the user of another issuer is named: as an identity, as a session, and as something that was denied.
 
 Whoever comes with a token of another issuer has no session here. What stands in its place names the user and
-(issuer, subject), so that whoever asks for the status of a session is answered about both. What is asked of a store
-about subjects stands here, too. This module must never touch one.
+(issuer, subject), so that whoever asks for the status of a session is answered about both. It also says how often
+the user had been logged out: what was opened before the last time is over. What is asked of a store about subjects
+stands here, too. This module must never touch one.
 """
 
 from __future__ import annotations
@@ -42,21 +43,31 @@ def subject_key(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 
 
-def subject_session(user_id: str, name: str) -> str:
-    """Return what stands in the place of a session's id."""
-    return f"{_PREFIX}{user_id}:{name}"
+def subject_session(user_id: str, name: str, logouts: int = 0) -> str:
+    """Return what stands in the place of a session's id, for a user who was logged out so many times."""
+    return f"{_PREFIX}{user_id}:{logouts}:{name}"
 
 
-def read_subject_session(session_id: str) -> tuple[str, str] | None:
-    """Return user id and name of what `subject_session` made; None for the id of a session."""
+def read_subject_session(session_id: str) -> tuple[str, str, int] | None:
+    """Return user id, name and logouts of what `subject_session` made; None for the id of a session."""
     if not session_id.startswith(_PREFIX):
         return None
-    user_id, _, name = session_id.removeprefix(_PREFIX).partition(":")
-    return user_id, name
+    user_id, logouts, name = session_id.removeprefix(_PREFIX).split(":", 2)
+    return user_id, name, int(logouts)
+
+
+def is_same_subject(session_id: str, other: str) -> bool:
+    """Tell whether both stand for one user and subject, before and after a logout."""
+    one, two = read_subject_session(session_id), read_subject_session(other)
+    return one is not None and two is not None and one[:2] == two[:2]
 
 
 class SubjectStore(Protocol):
     """What an account store keeps of the subjects of other issuers; see `AccountStore`."""
+
+    def session_of_subject(self, user_id: str, name: str) -> str:
+        """Return what stands for a session that the subject begins now as this user; see `subject_session`."""
+        ...
 
     def deny_subject(self, issuer: str, subject: str, now: float) -> tuple[str, ...]:
         """Keep (issuer, subject) out, known or not, and end the sessions it opened with its tokens.

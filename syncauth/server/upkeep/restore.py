@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,12 @@ REPLACED: Final = f"{DATABASE}.replaced-"
 
 _LOGS: Final = ("-wal", "-journal")
 """What SQLite would apply to the file of that name; a journal is there while a file comes to WAL mode or leaves it."""
+
+TRIES: Final = 250
+LAST_TRIES: Final = 5
+PAUSE_SECONDS: Final = 0.02
+"""How often, and with which pauses, a start looks whether another one has carried a restore to its end: so often while
+it is not at its end, and a few times more."""
 
 _INDEX: Final = "-shm"
 
@@ -110,17 +117,28 @@ def unfinished(data_dir: Path) -> FileInUse:
 def enter(data_dir: Path) -> Held:
     """Have the directory open as a server, after a restore that was interrupted has been carried to its end.
 
+    Several may start at once: whoever is not the one to finish waits for that, some seconds at most.
+
     Raises:
         FileInUse: it is being restored.
         StorageError: see `share` and `finish`.
     """
+    left = TRIES
     while True:
-        held = share(data_dir)
-        if not is_unfinished(data_dir):
-            return held
-        held.release()
-        with hold_alone(data_dir):
-            finish(data_dir)
+        try:
+            held = share(data_dir)
+            if not is_unfinished(data_dir):
+                return held
+            held.release()
+            with hold_alone(data_dir):
+                finish(data_dir)
+        except FileInUse:
+            # What is left of a restore that is decided takes a moment, and a moment more to give the lock back. One
+            # that is not decided may take long.
+            left = left - 1 if is_unfinished(data_dir) else min(left - 1, LAST_TRIES)
+            if left <= 0:
+                raise
+            time.sleep(PAUSE_SECONDS)
 
 
 def finish(data_dir: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from typing import Any
 
 import pytest
 
+from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.team.extensions import Extensions
 from tests.integration.auth_api.conftest import EMAIL, PASSWORD, PROVIDERS, AuthServer, StartServer
 
@@ -128,3 +131,46 @@ def test_identity_of_a_function_is_linked(start_server: StartServer, known: bool
     else:
         again = server.log_in_with("custom-function", {"id": "ann"}).json()
         assert answer.json()["user_id"] == again["user_id"] == login["user_id"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        ("disable_user", "user_disabled"),
+        ("revoke_user", "revoked"),
+        ("remove_user", "user_removed"),
+    ],
+)
+@pytest.mark.parametrize("slow", ["custom_login", "custom_data"])
+def test_session_that_ends_during_a_link_gets_no_token(
+    start_server: StartServer, slow: str, ending: str, reason: str
+) -> None:
+    """Whoever was put out while the team's code took its time gets no further access token (I3)."""
+    begun: list[str] = []
+
+    def end() -> None:
+        with contextlib.closing(sqlite3.connect(server.path, isolation_level=None)) as connection:
+            for user_id in begun:
+                getattr(SqliteAccounts(connection), ending)(user_id, server.clock.wall())
+
+    def custom_login(payload: dict[str, Any]) -> str:
+        if slow == "custom_login":
+            end()
+        return str(payload["id"])
+
+    def custom_data(_user_id: str) -> None:
+        if slow == "custom_data":
+            end()
+
+    server = start_server(Extensions(custom_login=custom_login, custom_data=custom_data))
+    login = anonymous(server)
+    begun.append(login["user_id"])
+
+    answer = server.log_in_with("custom-function", {"id": "ann"}, link=login["access_token"])
+
+    assert (answer.status_code, answer.json()["error_code"]) == (401, "InvalidSession")
+    assert answer.json()["reason"] == reason
+    begun.clear()
+    other = server.log_in_with("custom-function", {"id": "ann"})
+    if slow == "custom_login":  # nothing was linked: the name is free
+        assert other.json()["user_id"] != login["user_id"]

@@ -56,7 +56,8 @@ def test_init_tells_what_to_do_next(tmp_path: Path, place: Path) -> None:
     written = [str(tmp_path / "other" / name) for name in ("syncauth.toml", "schema.sql")]
     assert ended.document == {"written": written}
     assert again.code == 2
-    assert "is there already" in again.err
+    assert f"{place / 'syncauth.toml'} is there already" in again.err
+    assert "because of" not in again.err  # no option was wrong
     assert contents(place) == before
     for command in ("init", "server"):
         assert run(command, "--help").code == 0

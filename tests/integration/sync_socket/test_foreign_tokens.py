@@ -335,6 +335,39 @@ async def test_user_that_is_out_stays_out(
     assert ended == refused == ([code], 4401)
 
 
+async def test_logout_cuts_open_sockets(
+    url: str, place: KeyPlace, store: SqliteAccounts, tmp_path: Path
+) -> None:
+    """Logged out by another process the user's sockets end, also by a batch or a renewal (I3).
+
+    The token stays good at its issuer, so the device may come back with it.
+    """
+    async with (
+        device(account(url, token(place))) as idle,
+        device(account(url, token(place)), "b") as busy,
+        device(account(url, token(place)), "c") as renewing,
+        device(account(url, token(place, sub="bob")), "d") as other,
+    ):
+        for each in (idle, busy, renewing, other):
+            await each.greet()
+        known = store.find_login(CUSTOM_TOKEN, subject_name(place.issuer, "ann"))
+        assert known is not None
+        store.revoke_user(known.user_id, time.time())
+        since = asyncio.get_running_loop().time()
+        await busy.push(busy.insert(("1", "too late")))
+        await renewing.say(Renew(token(place, jti="2")))
+        ended = [await each.hear_end() for each in (idle, busy, renewing)]
+        took = asyncio.get_running_loop().time() - since
+        assert rows_of(tmp_path) == []
+        result = await other.judged(other.insert(("1", "a")))
+        async with device(account(url, token(place))) as again:
+            await again.greet(connection=2)
+
+    assert ended == [(["session_revoked"], 4401)] * 3
+    assert took < CUT_WITHIN
+    assert result.refused == []
+
+
 async def test_denied_subject_cannot_log_in(
     url: str, place: KeyPlace, store: SqliteAccounts
 ) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from syncauth.server.team.extensions import Extensions
 from syncauth.server.upkeep.holding import hold_alone
-from tests.support.embedding.in_process import Make, client_of, maker
+from tests.support.embedding.in_process import LOGIN, Make, client_of, maker
 
 
 @pytest.fixture
@@ -48,3 +50,25 @@ async def test_an_end_that_is_cancelled_closes_all_the_same(make: Make, tmp_path
         pass
     async with server, client_of(server) as client:
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_request_that_is_cut_is_told_to_come_back(make: Make) -> None:
+    """What the drain has no time to wait for finds the store closed, and is answered as a server that restarts."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def custom_login(payload: dict[str, Any]) -> str:
+        begun.set()
+        await go_on.wait()
+        return str(payload["id"])
+
+    server = make(more="[drain]\nseconds = 0\n", extensions=Extensions(custom_login=custom_login))
+    await server.start()
+    async with client_of(server) as client, asyncio.TaskGroup() as tasks:
+        login = tasks.create_task(client.post(LOGIN, json={"id": "ann"}))
+        await begun.wait()
+        await server.aclose()
+        go_on.set()
+
+    answer = login.result()
+    assert (answer.status_code, answer.json()["error_code"]) == (503, "ServerRestarting")
+    assert answer.headers["Retry-After"] == "1"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from argon2 import Parameters, PasswordHasher, extract_parameters
 
-from syncauth.errors import ServerBusy
+from syncauth.errors import Closed, ServerBusy
 from syncauth.models import Secret
 from syncauth.server.accounts.passwords import LONGEST_LINE, Passwords
 
@@ -113,3 +113,25 @@ def test_line_is_bounded() -> None:
     passwords.close()
     assert served == LONGEST_LINE
     assert refused == [1.0, 1.0, 1.0]
+
+
+async def test_who_stands_in_the_line_at_the_end_is_told() -> None:
+    """At the end of a server a hashing that has begun ends; those in the line and behind it raise `Closed`."""
+    passwords = Passwords("low")
+    async with asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(_hashed(passwords)) for _ in range(20)]
+        await asyncio.sleep(0)
+        passwords.close()
+    ended = [task.result() for task in waiting]
+
+    assert set(ended) <= {"hashed", "closed"}
+    assert await _hashed(passwords) == "closed"
+    assert passwords.line == 0
+
+
+async def _hashed(passwords: Passwords) -> str:
+    try:
+        await passwords.hash(Secret("correct horse"))
+    except Closed:
+        return "closed"
+    return "hashed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,10 +20,13 @@ from syncauth.sansio.messages import (
     Renew,
     Renewed,
     Section,
+    ServerMessage,
     encode_sections,
 )
 from syncauth.server.accounts.issuer import Claims
 from syncauth.server.hub import inputs
+from syncauth.server.stores.interface import NewUser
+from syncauth.server.stores.subjects import CUSTOM_TOKEN, subject_name
 from tests.support.hub_bench import SECONDS, Bench, Messages, open_bench
 from tests.support.hub_story import hello
 
@@ -85,6 +89,23 @@ async def test_revocation_is_looked_at_at_once(bench: Bench) -> None:
     assert messages.sent[-1].code == "session_revoked"
 
 
+async def test_logout_cuts_sockets_of_other_issuers_at_once(bench: Bench) -> None:
+    """What stands for a session of another issuer's user ends as a session does (I3)."""
+    name = subject_name("https://id.example", "ann")
+    new = NewUser("user", "identity", CUSTOM_TOKEN, name, password_hash=None, data={})
+    bench.accounts.admit_subject(new, bench.clock.wall(), returning=False)
+    messages = Messages()
+    stand_in = bench.accounts.session_of_subject("user", name)
+    socket = bench.driver.open(messages, Claims("user", stand_in, bench.clock.wall() + 60))
+    assert socket is not None
+
+    bench.driver.revoked(bench.accounts.revoke_user("user", bench.clock.wall()))
+
+    assert await messages.wait_closed() == 4401
+    assert isinstance(messages.sent[-1], Error)
+    assert messages.sent[-1].code == "session_revoked"
+
+
 async def test_session_ended_elsewhere_is_noticed(bench: Bench) -> None:
     """Without being told, the driver rechecks sessions by itself."""
     _, messages = await greeted(bench)
@@ -132,6 +153,54 @@ async def test_failed_recheck_keeps_the_sockets(
     await bench.thread.run(bench.accounts.revoke_session, "session", bench.clock.wall())
 
     assert await messages.wait_closed() == 4401
+
+
+async def test_input_that_fails_ends_its_own_socket_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What stands behind it is served all the same, and the timer is set: one failure is one socket's."""
+    broken, messages = await greeted(bench)
+    socket, others = bench.open()
+    say(bench, socket, hello(device=""))
+    await others.wait(Checkpoint)
+    nonsense: Any = "no outcome of a check"
+
+    bench.driver.post(inputs.TokenChecked(broken, nonsense))
+    bench.driver.post(inputs.PermissionsRead(socket + 1, nonsense))
+    unborn = Messages()
+    bench.driver.open(unborn, Claims("ann", "session", nonsense))
+    say(bench, socket, batch("a"))
+
+    assert await messages.wait_closed() == await unborn.wait_closed() == 1011
+    assert isinstance(messages.sent[-1], Error)
+    assert messages.sent[-1].code == "internal"
+    assert await others.wait(PushResult)
+    assert caplog.text.count("TokenChecked failed: AttributeError") == 1
+    assert nonsense not in caplog.text
+    # Without being told: the timer looks at the sessions.
+    await bench.thread.run(bench.accounts.disable_user, "ann", bench.clock.wall())
+    assert await others.wait_closed() == 4401
+
+
+async def test_outlet_that_fails_is_its_own_socket_s_matter(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A socket that cannot be sent to ends; the other one hears what was meant for both."""
+
+    class Broken(Messages):
+        def send(self, message: ServerMessage) -> None:
+            raise OSError(message)
+
+    broken = Broken()
+    first = bench.driver.open(broken, Claims("ann", "session", bench.clock.wall() + 60))
+    assert first is not None
+    _, others = await greeted(bench)
+    await bench.thread.run(bench.accounts.revoke_session, "session", bench.clock.wall())
+
+    bench.driver.revoked(["session"])
+
+    assert await broken.wait_closed() == await others.wait_closed() == 4401
+    assert "Send failed: OSError" in caplog.text
 
 
 async def test_drain_waits_for_the_sockets(bench: Bench) -> None:

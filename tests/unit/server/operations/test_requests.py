@@ -11,6 +11,7 @@ import pytest
 
 from syncauth.server.operations.logs import FIELDS, JsonLines
 from syncauth.server.operations.requests import LONGEST_PATH
+from syncauth.server.operations.tracing import NoTracing
 from tests.support.watched import LOGIN, Watched, header, lines_of, scripted
 
 
@@ -77,6 +78,21 @@ def test_failure_is_logged_and_passed_on(lines: pytest.LogCaptureFixture) -> Non
     assert lines.messages == ["GET '/fail' 500 12 ms"]
     labels = {"route": "/fail", "status": "500"}
     assert watched.value("syncauth_http_requests_total", **labels) == 1
+
+
+def test_request_whose_span_fails_is_not_counted_for_ever() -> None:
+    """A server whose tracing fails fails the request; a drain does not wait for it."""
+
+    class Failing(NoTracing):
+        def span(self, *_: Any, **__: Any) -> Any:
+            what = "no span"
+            raise OSError(what)
+
+    watched = Watched(tracing=Failing())
+    with pytest.raises(OSError, match="no span"):
+        watched.ask("/hello/you")
+
+    assert watched.gate.under_way == 0
 
 
 def test_start_and_stop_of_the_application_pass_unlogged(lines: pytest.LogCaptureFixture) -> None:

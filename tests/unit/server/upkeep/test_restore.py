@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tests.unit.server.upkeep.conftest import NOW
 Read = Callable[..., list[tuple[object, ...]]]
 Write = Callable[..., None]
 HISTORY = "2" * 16
+STARTS = 8
 TITLES = "SELECT title FROM notes ORDER BY id"
 SESSIONS = "SELECT id, end_reason FROM _sync_sessions ORDER BY id"
 
@@ -232,3 +235,38 @@ def test_a_disk_that_fails_leaves_nothing_behind(
 
     assert sorted({*before, "server.lock"}) == sorted(each.name for each in data.iterdir())
     assert read(data / "server.db", TITLES) == [("before",), ("after",)]
+
+
+@pytest.mark.parametrize("_time", range(5))
+def test_all_who_start_after_an_interrupted_restore_come_in(
+    data: Path, saved: Path, read: Read, monkeypatch: pytest.MonkeyPatch, _time: int
+) -> None:
+    """Whoever comes while another one carries it to its end waits for that, and opens the new file."""
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr("syncauth.server.upkeep.restore.finish", _interrupt_second())
+        with pytest.raises(OSError, match="interrupted"):
+            put_back(data, saved)
+    assert is_unfinished(data)
+    together = threading.Barrier(STARTS)
+
+    def start() -> None:
+        together.wait()
+        enter(data).release()
+
+    with ThreadPoolExecutor(STARTS) as threads:
+        for started in [threads.submit(start) for _ in range(STARTS)]:
+            started.result()
+
+    assert not is_unfinished(data)
+    assert read(data / "server.db", TITLES) == [("before",)]
+
+
+def _interrupt_second() -> Callable[[Path], None]:
+    calls = iter(range(2))
+
+    def finish(_data: Path) -> None:
+        if next(calls):
+            what = "interrupted"
+            raise OSError(what)
+
+    return finish
