@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,33 +18,10 @@ from syncauth.server.stores.interface import (
     SessionStatus,
     UserRecord,
 )
-from syncauth.server.stores.sqlite_accounts import SqliteAccounts
+from tests.conformance.conftest import OpenStore
 
-OpenStore = Callable[[], AccountStore]
 NOW = 1_000_000.0
 END = NOW + 100.0
-
-
-@pytest.fixture(params=["sqlite"])
-def open_store(tmp_path: Path) -> Iterator[OpenStore]:
-    """Open the store again and again, as several processes on one machine do."""
-    connections: list[sqlite3.Connection] = []
-
-    def connect() -> AccountStore:
-        connection = sqlite3.connect(tmp_path / "server.db", isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connections.append(connection)
-        return SqliteAccounts(connection)
-
-    yield connect
-    for connection in connections:
-        connection.close()
-
-
-@pytest.fixture
-def store(open_store: OpenStore) -> AccountStore:
-    """One open store."""
-    return open_store()
 
 
 def hashed(text: str) -> bytes:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,23 +14,21 @@ from syncauth.server.stores.interface import (
     SessionRecord,
     SessionStatus,
 )
-from syncauth.server.stores.sqlite_accounts import SqliteAccounts
+from tests.conformance.conftest import OpenStore
 
 NOW = 1_000_000.123456789
 END = NOW + 100.0
 ROTATED, REUSED, ENDED = RotationOutcome.ROTATED, RotationOutcome.REUSED, RotationOutcome.ENDED
 
 
-@pytest.fixture(params=["sqlite"])
-def store(tmp_path: Path) -> Iterator[AccountStore]:
+@pytest.fixture
+def store(open_store: OpenStore) -> AccountStore:
     """A store with two users, the first with custom data."""
-    connection = sqlite3.connect(tmp_path / "server.db", isolation_level=None)
-    accounts = SqliteAccounts(connection)
+    accounts = open_store()
     for name in ("ann", "bob"):
         accounts.add_user(NewUser(name, f"id {name}", "local-userpass", name, None, {}), NOW)
     accounts.set_custom_data("ann", {"plan": "ü"})
-    yield accounts
-    connection.close()
+    return accounts
 
 
 def open_session(

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from syncauth.server.stores.interface import AccountStore, NewUser, SessionRecord, SessionStatus
-from syncauth.server.stores.sqlite_accounts import SqliteAccounts
+from tests.conformance.conftest import OpenStore
 
 NOW = 1_000_000.0
 END = NOW + 100.0
 TOKEN = hashlib.sha256(b"token").digest()
 
 
-@pytest.fixture(params=["sqlite"])
-def store(tmp_path: Path) -> Iterator[AccountStore]:
+@pytest.fixture
+def store(open_store: OpenStore) -> AccountStore:
     """One open store with two users."""
-    connection = sqlite3.connect(tmp_path / "server.db", isolation_level=None)
-    opened = SqliteAccounts(connection)
+    opened = open_store()
     for number in (1, 2):
         name = f"user{number}"
         opened.add_user(NewUser(name, name, "local-userpass", name, "hash", {}), NOW)
-    yield opened
-    connection.close()
+    return opened
 
 
 def open_session(store: AccountStore, name: str, of: str = "user1") -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -23,20 +20,11 @@ from syncauth.server.stores.interface import (
     SessionRecord,
     SessionStatus,
 )
-from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 
 NOW = 1_000_000.0
 END = NOW + 100.0
 KEY = hashlib.sha256(b"key").digest()
 TOKEN = hashlib.sha256(b"token").digest()
-
-
-@pytest.fixture(params=["sqlite"])
-def store(tmp_path: Path) -> Iterator[AccountStore]:
-    """One open store."""
-    connection = sqlite3.connect(tmp_path / "server.db", isolation_level=None)
-    yield SqliteAccounts(connection)
-    connection.close()
 
 
 def user(number: int, provider: str = "local-userpass") -> NewUser:

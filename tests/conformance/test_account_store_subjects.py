@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +14,6 @@ from syncauth.server.stores.interface import (
     SessionRecord,
     SessionStatus,
 )
-from syncauth.server.stores.sqlite_accounts import SqliteAccounts
 from syncauth.server.stores.subjects import (
     CUSTOM_TOKEN,
     FOREIGN,
@@ -26,32 +22,10 @@ from syncauth.server.stores.subjects import (
     subject_name,
     subject_session,
 )
+from tests.conformance.conftest import OpenStore
 
 ISS, SUB, NOW = "https://id.example", "ann", 1_000_000.0
 NAME = subject_name(ISS, SUB)
-OpenStore = Callable[[], AccountStore]
-
-
-@pytest.fixture(params=["sqlite"])
-def open_store(tmp_path: Path) -> Iterator[OpenStore]:
-    """Open the store again and again, as several processes on one machine do."""
-    connections: list[sqlite3.Connection] = []
-
-    def connect() -> AccountStore:
-        connection = sqlite3.connect(tmp_path / "server.db", isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connections.append(connection)
-        return SqliteAccounts(connection)
-
-    yield connect
-    for connection in connections:
-        connection.close()
-
-
-@pytest.fixture
-def store(open_store: OpenStore) -> AccountStore:
-    """One open store."""
-    return open_store()
 
 
 def subject(
