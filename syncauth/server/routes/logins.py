@@ -165,6 +165,8 @@ class LoginRoutes:
 
     async def _anonymous(self, request: Request) -> Response:
         body = await read_json(request, Anonymous, limit=self._limit, empty=Anonymous())
+        if isinstance(body, Denied):
+            return answer_denied(body)
         options = await self._options(request, body)
         if isinstance(options, Denied):
             return answer_denied(options)
@@ -172,17 +174,21 @@ class LoginRoutes:
 
     async def _password(self, request: Request) -> Response:
         body = await read_json(request, EmailPassword, limit=self._limit)
+        if isinstance(body, Denied):
+            return answer_denied(body)
         options = await self._options(request, body)
-        if isinstance(body, Denied) or isinstance(options, Denied):
-            return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
+        if isinstance(options, Denied):
+            return answer_denied(options)
         password = Secret(body.password)
         return _answer(await self._accounts.log_in_with_password(body.username, password, options))
 
     async def _key(self, request: Request) -> Response:
         body = await read_json(request, Key, limit=self._limit)
+        if isinstance(body, Denied):
+            return answer_denied(body)
         options = await self._options(request, body)
-        if isinstance(body, Denied) or isinstance(options, Denied):
-            return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
+        if isinstance(options, Denied):
+            return answer_denied(options)
         return _answer(await self._logins.log_in_with_key(Secret(body.key), options))
 
     def _foreign(self, provider: Provider, shape: type[ForeignBody]) -> Endpoint:
@@ -192,9 +198,11 @@ class LoginRoutes:
             if not self._logins.takes_tokens(provider):
                 return answer_denied(provider_off(provider))
             body = await read_json(request, shape, limit=self._limit)
+            if isinstance(body, Denied):
+                return answer_denied(body)
             options = await self._options(request, body)
-            if isinstance(body, Denied) or isinstance(options, Denied):
-                return answer_denied(body if isinstance(body, Denied) else options)  # type: ignore[arg-type]
+            if isinstance(options, Denied):
+                return answer_denied(options)
             token = token_of(body)
             if isinstance(token, Denied):
                 return answer_denied(token)
@@ -221,10 +229,8 @@ class LoginRoutes:
         connection = HTTPConnection(request.scope)
         return _answer(await self._logins.log_in_with_function(payload, options, connection))
 
-    async def _options(self, request: Request, body: Body | Denied) -> ClientOptions | Denied:
+    async def _options(self, request: Request, body: Body) -> ClientOptions | Denied:
         """Read what every login says, and for a link check who asks, before anything is tried."""
-        if isinstance(body, Denied):
-            return body
         link: Claims | None = None
         if request.query_params.get("link") == "true":
             token = bearer(request)
